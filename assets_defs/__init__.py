@@ -1,0 +1,1 @@
+"""The assets: thin functions that read inputs, call one operation and record the result."""

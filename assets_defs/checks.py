@@ -1,0 +1,121 @@
+"""The asset checks: each looks at what was written, not at what the code meant to write."""
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from ops.store import DONE, REJECTED, Dataset
+
+SAMPLE = 200
+"""Rows that a check which opens pictures looks at, evenly spread."""
+
+MESH_POINTS = 468
+FACE_RATE = 0.5
+COVERED = 0.9
+ONE_KIND = 0.9
+EYE_TILT = 0.35
+
+
+def decodable(dataset: Dataset) -> dg.AssetCheckResult:
+    """Pass when at least one frame could be decoded; every refused file is counted."""
+    status = dataset.read(["status"])["status"].value_counts()
+    done, rejected = int(status.get(DONE, 0)), int(status.get(REJECTED, 0))
+    return dg.AssetCheckResult(
+        check_name="decodable", passed=done > 0, metadata={"decoded": done, "rejected": rejected}
+    )
+
+
+def duplicates(dataset: Dataset) -> dg.AssetCheckResult:
+    """Warn when files repeat the content of others."""
+    reasons = dataset.read(["reason"])["reason"].fillna("")
+    repeated = int(reasons.str.startswith("same content as").sum())
+    return dg.AssetCheckResult(
+        check_name="duplicates",
+        passed=repeated == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"repeated": repeated},
+    )
+
+
+def face_rate(dataset: Dataset) -> dg.AssetCheckResult:
+    """Warn when fewer than half of the frames show a face."""
+    frames = dataset.read(["frame", "status"])
+    total = frames["frame"].nunique()
+    found = frames.loc[frames["status"] == DONE, "frame"].nunique()
+    return dg.AssetCheckResult(
+        check_name="face_rate",
+        passed=bool(total) and found / total >= FACE_RATE,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"frames": total, "with_a_face": found},
+    )
+
+
+def meshes_whole(dataset: Dataset) -> dg.AssetCheckResult:
+    """Pass when every face has 468 finite mesh points and a box with an area."""
+    rows = dataset.read(["source", "mesh", "x1", "y1", "x2", "y2"], status=DONE)
+    whole = [len(mesh) == 3 * MESH_POINTS and bool(np.isfinite(mesh).all()) for mesh in rows["mesh"]]
+    broken = rows[~(np.array(whole, bool) & (rows["x2"] > rows["x1"]) & (rows["y2"] > rows["y1"]))]
+    return dg.AssetCheckResult(
+        check_name="meshes_whole",
+        passed=broken.empty,
+        metadata={"faces": len(rows), "broken": len(broken), "first": ", ".join(broken["source"][:3])},
+    )
+
+
+def covers_what_it_claims(dataset: Dataset) -> dg.AssetCheckResult:
+    """Pass when every region read back equals its alpha, and masks worn correctly hide nose, mouth and chin."""
+    from ops import images
+    from ops.masking.labels import decode_rle
+
+    rows = _spread(dataset.read(status=DONE))
+    wrong = []
+    for known in rows.to_dict("records"):
+        region = decode_rle(known["region"])
+        alpha = images.read_grey(dataset.folder / known["alpha"])
+        hidden = min(known["hidden_nose"], known["hidden_mouth"], known["hidden_chin"])
+        if not np.array_equal(region, alpha >= 128) or (known["state"] == "correct" and hidden < COVERED):  # noqa: PLR2004
+            wrong.append(known["output"])
+    return dg.AssetCheckResult(
+        check_name="covers_what_it_claims",
+        passed=not wrong,
+        metadata={"looked_at": len(rows), "wrong": len(wrong), "first": ", ".join(wrong[:3])},
+    )
+
+
+def variety(dataset: Dataset) -> dg.AssetCheckResult:
+    """Warn when one kind makes up nearly all masks."""
+    kinds = dataset.read(["kind"], status=DONE)["kind"].value_counts(normalize=True)
+    largest = float(kinds.max()) if len(kinds) else 1.0
+    return dg.AssetCheckResult(
+        check_name="variety",
+        passed=largest <= ONE_KIND,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={kind: float(share) for kind, share in kinds.items()},
+    )
+
+
+def eyes_in_place(dataset: Dataset, faces: Dataset) -> dg.AssetCheckResult:
+    """Pass when, through every crop's matrix, both eyes land inside it, side by side and level."""
+    crops = dataset.read(["frame", "face", "style", "size", "matrix", "output"], status=DONE)
+    crops = crops[crops["style"] != "bbox_scale"]
+    points = faces.read(["frame", "face", "points5"], status=DONE)
+    joined = crops.merge(points, on=["frame", "face"], how="left")
+    misplaced: list[str] = []
+    if len(joined):
+        matrix = np.stack(list(joined["matrix"])).reshape(-1, 2, 3)
+        eyes = np.stack(list(joined["points5"])).reshape(-1, 5, 2)[:, :2]
+        placed = eyes @ matrix[:, :, :2].transpose(0, 2, 1) + matrix[:, None, :, 2]
+        inside = ((placed >= 0) & (placed < joined["size"].to_numpy()[:, None, None])).all(axis=(1, 2))
+        across, down = (placed[:, 1] - placed[:, 0]).T
+        misplaced = list(joined["output"][~(inside & (across > 0) & (np.abs(down) < EYE_TILT * across))])
+    return dg.AssetCheckResult(
+        check_name="eyes_in_place",
+        passed=not misplaced,
+        metadata={"crops": len(joined), "misplaced": len(misplaced), "first": ", ".join(misplaced[:3])},
+    )
+
+
+def _spread(rows: pd.DataFrame) -> pd.DataFrame:
+    if len(rows) <= SAMPLE:
+        return rows
+    return rows.iloc[np.linspace(0, len(rows) - 1, SAMPLE).astype(int)]

@@ -1,0 +1,89 @@
+"""What the assets take their settings from: params.yaml for values, dvc.yaml for the code behind a stage."""
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+from pydantic import Field
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The project's folder."""
+
+
+@cache
+def _read(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / name).read_text())
+    return loaded
+
+
+def section(asset: str) -> dict[str, Any]:
+    """Return an asset's section of params.yaml."""
+    settings: dict[str, Any] = _read("params.yaml")[asset]
+    return settings
+
+
+def stage(asset: str) -> dict[str, Any]:
+    """Return an asset's stage of dvc.yaml."""
+    described: dict[str, Any] = _read("dvc.yaml")["stages"][asset]
+    return described
+
+
+def inputs(asset: str) -> list[str]:
+    """Return the names of the assets that an asset reads."""
+    folders = [name for name in stage(asset)["deps"] if name.startswith("data/") and name != "data/raw"]
+    return [name.removeprefix("data/") for name in folders]
+
+
+def code_version(asset: str) -> str:
+    """MD5 of the Python files that the asset's stage depends on."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for name in stage(asset)["deps"]:
+        if name.endswith(".py"):
+            digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _from(asset: str, name: str) -> Callable[[], Any]:
+    return lambda: section(asset)[name]
+
+
+class FramesConfig(dg.Config):
+    """Settings of ``frames``."""
+
+    fps: float = Field(default_factory=_from("frames", "fps"), description="frames a second taken from videos")
+    identity: str = Field(
+        default_factory=_from("frames", "identity"), description="parent, stem, regex:PATTERN or none"
+    )
+    max_pixels: int = Field(default_factory=_from("frames", "max_pixels"), description="larger pictures are refused")
+
+
+class FaceGeometryConfig(dg.Config):
+    """Settings of ``face_geometry``."""
+
+    detector: str = Field(default_factory=_from("face_geometry", "detector"), description="detector by name")
+    landmarker: str = Field(default_factory=_from("face_geometry", "landmarker"), description="mesh landmarker by name")
+    min_score: float = Field(default_factory=_from("face_geometry", "min_score"), description="lowest score kept")
+    max_faces: int = Field(default_factory=_from("face_geometry", "max_faces"), description="faces a frame; 0 for all")
+
+
+class MaskedFacesConfig(dg.Config):
+    """Settings of ``masked_faces``."""
+
+    variants: int = Field(default_factory=_from("masked_faces", "variants"), description="masked pictures a frame")
+    kinds: dict[str, float] = Field(default_factory=_from("masked_faces", "kinds"), description="weight of each kind")
+    min_face_px: int = Field(default_factory=_from("masked_faces", "min_face_px"), description="smaller faces stay bare")
+    quality: int = Field(default_factory=_from("masked_faces", "quality"), description="JPEG quality")
+    seed: int = Field(default_factory=_from("masked_faces", "seed"), description="another seed, other masks")
+
+
+class AlignedCropsConfig(dg.Config):
+    """Settings of ``aligned_crops``."""
+
+    styles: list[str] = Field(default_factory=_from("aligned_crops", "styles"), description="crop styles, or all")
+    size: int = Field(default_factory=_from("aligned_crops", "size"), description="side of a crop in pixels")
+    wearing: list[str] = Field(default_factory=_from("aligned_crops", "wearing"), description="bare, masked or both")
+    quality: int = Field(default_factory=_from("aligned_crops", "quality"), description="JPEG quality")

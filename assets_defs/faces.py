@@ -1,0 +1,135 @@
+"""The faces group: raw pictures and videos in, masked faces and aligned crops out, one partition a source."""
+
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from assets_defs import checks, sheets
+from assets_defs.config import (
+    AlignedCropsConfig,
+    FaceGeometryConfig,
+    FramesConfig,
+    MaskedFacesConfig,
+    code_version,
+    section,
+)
+from assets_defs.resources import Compute, Models, Workspace
+from assets_defs.results import progress, recorded
+from ops.masking import MaskSettings
+from ops.stages import crops as crop_stage
+from ops.stages import faces as face_stage
+from ops.stages import frames as frame_stage
+from ops.stages import masks as mask_stage
+from ops.store import DONE
+
+SOURCES = dg.DynamicPartitionsDefinition(name="source")
+"""One partition a folder under data/raw."""
+
+WHEN_CONTENT_CHANGED = dg.AutomationCondition.eager().replace(
+    "any_deps_updated", dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
+)
+
+
+def per_source(name: str, *kinds: str, blocking: str, warning: str | None = None) -> dict[str, Any]:
+    """Return what every asset of this group shares, with its checks."""
+    specs = [dg.AssetCheckSpec(blocking, asset=name, blocking=True)]
+    specs += [dg.AssetCheckSpec(warning, asset=name)] if warning else []
+    return {
+        "name": name,
+        "group_name": "faces",
+        "owners": ["team:maskline"],
+        "kinds": {"parquet", *kinds},
+        "partitions_def": SOURCES,
+        "code_version": code_version(name),
+        "automation_condition": WHEN_CONTENT_CHANGED,
+        "check_specs": specs,
+        "pool": "faces",
+    }
+
+
+@dg.asset(**per_source("frames", "opencv", blocking="decodable", warning="duplicates"))
+def frames(
+    context: dg.AssetExecutionContext, config: FramesConfig, workspace: Workspace, compute: Compute
+) -> dg.MaterializeResult:
+    """Every picture of a source: photographs where they lie, frames and sound tracks taken out of videos.
+
+    Files that can't be decoded are rows with a reason, repeated content is told, nothing raw is copied.
+    """
+    source = context.partition_key
+    dataset = workspace.dataset("frames", source, frame_stage.COLUMNS)
+    items, told = frame_stage.plan(workspace.raw(source), **config.model_dump())
+    work = partial(frame_stage.Decode, dataset.folder, fps=config.fps, max_pixels=config.max_pixels)
+    report = dataset.build(items, work, compute.mapper(), refused=told, progress=progress(f"frames {source}"))
+    found = [checks.decodable(dataset), checks.duplicates(dataset)]
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheets.of_frames(dataset, workspace.folder))
+
+
+@dg.asset(deps=[frames], **per_source("face_geometry", "litert", blocking="meshes_whole", warning="face_rate"))
+def face_geometry(
+    context: dg.AssetExecutionContext,
+    config: FaceGeometryConfig,
+    workspace: Workspace,
+    models: Models,
+    compute: Compute,
+) -> dg.MaterializeResult:
+    """Every face of every frame: box, score, five points, mesh of 468 points, pose, sharpness, identity."""
+    source = context.partition_key
+    dataset = workspace.dataset("face_geometry", source, face_stage.COLUMNS)
+    finder = models.faces(config.detector, config.landmarker)
+    limits = {"min_score": config.min_score, "max_faces": config.max_faces}
+    seen = workspace.dataset("frames", source).read(status=DONE)
+    items = face_stage.plan(seen, workspace.folder, finder, **limits)
+    work = partial(face_stage.Look, finder, **limits, max_pixels=section("frames")["max_pixels"])
+    report = dataset.build(items, work, compute.mapper(), progress=progress(f"face_geometry {source}"))
+    found = [checks.meshes_whole(dataset), checks.face_rate(dataset)]
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheets.of_faces(dataset, workspace.folder))
+
+
+@dg.asset(
+    deps=[frames, face_geometry], **per_source("masked_faces", "numpy", blocking="covers_what_it_claims", warning="variety")
+)
+def masked_faces(
+    context: dg.AssetExecutionContext, config: MaskedFacesConfig, workspace: Workspace, compute: Compute
+) -> dg.MaterializeResult:
+    """Every frame with its faces wearing drawn masks, n variants each: pictures, alpha, regions and all parameters."""
+    source = context.partition_key
+    dataset = workspace.dataset("masked_faces", source, mask_stage.columns())
+    settings = MaskSettings(kinds=config.kinds, seed=config.seed)
+    faces = workspace.dataset("face_geometry", source).read(status=DONE)
+    shape = {"variants": config.variants, "min_face_px": config.min_face_px, "quality": config.quality}
+    items = mask_stage.plan(faces, workspace.folder, settings, **shape)
+    work = partial(mask_stage.Wear, dataset.folder, settings, **shape, max_pixels=section("frames")["max_pixels"])
+    unseen = workspace.dataset("face_geometry", source).read(["source", "status", "reason"])
+    report = dataset.build(
+        items, work, compute.mapper(), also=partial(mask_stage.logs, unseen), progress=progress(f"masked_faces {source}")
+    )
+    found = [checks.covers_what_it_claims(dataset), checks.variety(dataset)]
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheets.of_outputs(dataset, "kind"))
+
+
+@dg.asset(
+    deps=[frames, face_geometry, masked_faces], **per_source("aligned_crops", "opencv", blocking="eyes_in_place")
+)
+def aligned_crops(
+    context: dg.AssetExecutionContext, config: AlignedCropsConfig, workspace: Workspace, compute: Compute
+) -> dg.MaterializeResult:
+    """Every face cut out and aligned in each wanted crop style, bare and masked, with its 2x3 matrix and residual."""
+    source = context.partition_key
+    dataset = workspace.dataset("aligned_crops", source, crop_stage.COLUMNS)
+    shape = {"styles": crop_stage.resolve_styles(config.styles), "size": config.size}
+    geometry = workspace.dataset("face_geometry", source)
+    masked = workspace.dataset("masked_faces", source).read(status=DONE)
+    items = crop_stage.plan(
+        geometry.read(status=DONE), masked, workspace.folder, source=source, wearing=config.wearing, **shape
+    )
+    work = partial(
+        crop_stage.Align,
+        dataset.folder,
+        **shape,
+        quality=config.quality,
+        max_pixels=section("frames")["max_pixels"],
+    )
+    report = dataset.build(items, work, compute.mapper(), progress=progress(f"aligned_crops {source}"))
+    found = [checks.eyes_in_place(dataset, geometry)]
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheets.of_outputs(dataset, "style"))

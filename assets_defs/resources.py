@@ -1,0 +1,58 @@
+"""The resources as Dagster hands them out: configurable shells around what stands in ``resources``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from assets_defs.config import ROOT
+from ops.store import Column, Dataset
+from resources.compute import Local
+from resources.models import FaceModels
+
+
+class Workspace(dg.ConfigurableResource):
+    """The data folder: ``raw/<source>`` goes in, ``<asset>/<source>`` comes out."""
+
+    data: str = Field(default="data", description="the data folder, relative to the project's folder")
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return ROOT / self.data
+
+    def raw(self, source: str) -> Path:
+        """Folder of a source's raw files."""
+        return self.folder / "raw" / source
+
+    def sources(self) -> list[str]:
+        """Names of all sources, sorted."""
+        raw = self.folder / "raw"
+        if not raw.is_dir():
+            return []
+        return sorted(path.name for path in raw.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+    def dataset(self, asset: str, source: str, columns: Sequence[Column] = ()) -> Dataset:
+        """Dataset of an asset's partition."""
+        return Dataset(self.folder / asset / source, columns)
+
+
+class Models(dg.ConfigurableResource):
+    """Models on a device."""
+
+    device: str = Field(default="auto", description="auto, cuda or cpu")
+
+    def faces(self, detector: str, landmarker: str) -> FaceModels:
+        """Detector and mesh landmarker by name."""
+        return FaceModels(detector, landmarker, self.device)
+
+
+class Compute(dg.ConfigurableResource):
+    """Where the work runs."""
+
+    workers: int = Field(default=0, description="processes; 0 lets the amount of work decide")
+
+    def mapper(self) -> Local:
+        """What maps work over items."""
+        return Local(self.workers)

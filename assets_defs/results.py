@@ -1,0 +1,72 @@
+"""How a finished build is told to Dagster: data version, counts, table schema and a sheet of pictures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from tqdm import tqdm
+
+from assets_defs.config import code_version, inputs
+from assets_defs.resources import Workspace
+from ops.records import Picture
+from ops.store import Dataset, Report, directory_md5, fingerprint
+
+MADE_OF = "made_of"
+"""Metadata that stands for code, settings and input of a materialization."""
+
+
+def made_of(workspace: Workspace, asset: str, source: str, settings: Mapping[str, Any]) -> str:
+    """Return what stands for everything that a partition is made of, as it is on disk now."""
+    folders = {name: workspace.dataset(name, source).folder for name in inputs(asset)}
+    content = {name: directory_md5(folder) if folder.is_dir() else None for name, folder in folders.items()}
+    return fingerprint(code_version(asset), dict(settings), content)
+
+
+def recorded(
+    context: dg.AssetExecutionContext,
+    config: dg.Config,
+    workspace: Workspace,
+    dataset: Dataset,
+    report: Report,
+    *,
+    checks: Sequence[dg.AssetCheckResult],
+    sheet: tuple[Sequence[Picture], Sequence[str]],
+) -> dg.MaterializeResult:
+    """Record a build of ``dataset`` with its checks and the pictures and captions of its contact sheet."""
+    schema = dg.TableSchema([dg.TableColumn(c.name, c.type, description=c.description) for c in dataset.columns])
+    asset = context.asset_key.to_user_string()
+    told: dict[str, Any] = {
+        "dagster/row_count": sum(report.counts.values()),
+        "dagster/column_schema": schema,
+        **report.counts,
+        "made": report.made,
+        "kept": report.kept,
+        "swept": report.removed,
+        "folder": dg.MetadataValue.path(str(report.folder)),
+        MADE_OF: made_of(workspace, asset, context.partition_key, config.model_dump()),
+    }
+    if report.notes:
+        told["notes"] = "\n".join(report.notes)
+    pictures, captions = sheet
+    if pictures:
+        from ops.pictures import contact_sheet, data_uri
+
+        uri = data_uri(contact_sheet(pictures, captions, columns=6))
+        told["sheet"] = dg.MetadataValue.md(f"![contact sheet]({uri})")
+    return dg.MaterializeResult(
+        metadata=told, data_version=dg.DataVersion(directory_md5(report.folder)), check_results=checks
+    )
+
+
+def progress(title: str) -> Callable[[int, int], None]:
+    """Return a callback that draws a progress bar on a terminal and nothing elsewhere."""
+    bar: tqdm[Any] | None = None
+
+    def show(made: int, total: int) -> None:
+        nonlocal bar
+        bar = bar or tqdm(desc=title, total=total, unit="item", disable=None)
+        bar.update(made - bar.n)
+        if made == total:
+            bar.close()
+
+    return show

@@ -1,0 +1,4 @@
+"""The operations of Maskline: a pure library over plain values.
+
+Nothing here knows Dagster, DVC or MLflow, and importing a module loads nothing heavy.
+"""

@@ -1,0 +1,136 @@
+"""Aligned crops: every wanted style of every face, bare and masked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ops import alignment, images
+from ops.alignment import resolve_styles
+from ops.stages.faces import face_of
+from ops.store import REJECTED, Column, Item, fingerprint, row, write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from ops.records import Face, Picture
+    from ops.store import Row
+
+VERSION = 1
+WEARING = ("bare", "masked")
+COLUMNS = (
+    Column("frame", "string", "the frame's identity"),
+    Column("time", "float64", "seconds into the video; null for a photograph"),
+    Column("identity", "string", "the person, where the source's naming tells"),
+    Column("wearing", "string", "bare or masked"),
+    Column("variant", "int32", "which masked variant; null for a bare face"),
+    Column("style", "string", "crop style"),
+    Column("size", "int32", "side of the crop in pixels"),
+    Column("matrix", "list<double>", "2x3 matrix from picture to crop pixels, row by row"),
+    Column("residual_px", "float64", "root mean square distance of mapped points from the template, crop pixels"),
+)
+
+
+def plan(
+    faces: pd.DataFrame,
+    masked: pd.DataFrame,
+    data: Path,
+    *,
+    source: str,
+    wearing: Sequence[str],
+    styles: Sequence[str],
+    size: int,
+) -> list[Item]:
+    """List the pictures to crop.
+
+    Args:
+        faces: done rows of face geometry.
+        masked: done rows of masked faces, of the same source.
+        data: the data folder.
+        source: the source's name.
+        wearing: ``bare``, ``masked`` or both.
+        styles: crop styles, resolved.
+        size: side of a crop in pixels.
+    """
+    unknown = set(wearing) - set(WEARING)
+    if unknown:
+        raise ValueError(f"wearing {sorted(unknown)} is unknown; allowed: {', '.join(WEARING)}")
+    settings = {"styles": list(styles), "size": size, "version": VERSION}
+    items, found = [], {}
+    for frame, group in faces.groupby("frame", sort=False):
+        rows = group.to_dict("records")
+        found[frame] = rows
+        if "bare" in wearing:
+            items.append(_item(rows, rows[0]["fingerprint"], data / rows[0]["picture"], None, settings))
+    if "masked" not in wearing:
+        return items
+    for (frame, variant, output), group in masked.groupby(["frame", "variant", "output"], sort=False):
+        wearers = set(group["face"])
+        rows = [known for known in found[frame] if known["face"] in wearers]
+        made = f"{group['fingerprint'].iloc[0]}:{variant}"
+        items.append(_item(rows, made, data / "masked_faces" / source / output, int(variant), settings))
+    return items
+
+
+def _item(rows: list[Row], made: str, path: Path, variant: int | None, settings: dict[str, Any]) -> Item:
+    first = rows[0]
+    return Item(
+        fingerprint(made, settings),
+        {
+            "path": str(path),
+            "variant": variant,
+            "faces": [face_of(known) for known in rows],
+            **{name: first[name] for name in ("source", "frame", "identity")},
+            "time": None if np.isnan(first["time"]) else first["time"],
+        },
+    )
+
+
+class Align:
+    """Cut all faces out of one picture."""
+
+    def __init__(self, folder: Path, *, styles: Sequence[str], size: int, quality: int, max_pixels: int) -> None:
+        self.folder = folder
+        self.styles = tuple(styles)
+        self.size = size
+        self.quality = quality
+        self.max_pixels = max_pixels
+
+    def __call__(self, item: Item) -> list[Row]:
+        """Return a row a crop, or with the reason why there is none."""
+        known = item.payload
+        masked = known["variant"] is not None
+        same = {name: known[name] for name in ("frame", "time", "identity", "variant")}
+        same |= {"wearing": "masked" if masked else "bare", "size": self.size}
+        try:
+            pixels = images.read(Path(known["path"]), max_pixels=self.max_pixels)
+        except (images.BadImage, OSError) as error:
+            return [row(item, known["source"], status=REJECTED, reason=str(error), **same)]
+        rows = []
+        for face in known["faces"]:
+            for cut in crop_rows(pixels, face, self.styles, self.size):
+                crop = cut.pop("crop")
+                if crop is not None:
+                    cut["output"] = f"{item.fingerprint}_face{face.index}_{crop.style}.jpg"
+                    write_atomic(self.folder / cut["output"], images.encode_jpeg(crop.pixels, self.quality))
+                rows.append(row(item, known["source"], **same, **cut))
+        return rows
+
+
+def crop_rows(pixels: Picture, face: Face, styles: Sequence[str], size: int) -> list[dict[str, Any]]:
+    """Align one face in every style; each result has the manifest's columns and ``crop``, None where it failed."""
+    results: list[dict[str, Any]] = []
+    for style in styles:
+        result: dict[str, Any] = {"face": face.index, "style": style, "crop": None}
+        try:
+            (crop,) = alignment.crop_face(pixels, face, [style], size)
+        except alignment.AlignmentError as error:
+            results.append({**result, "status": REJECTED, "reason": str(error)})
+            continue
+        matrix = np.ravel(crop.matrix)
+        results.append({**result, "crop": crop, "matrix": matrix, "residual_px": crop.residual_px})
+    return results

@@ -1,0 +1,114 @@
+"""Face geometry: who is where in a frame, turned which way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ops import images
+from ops.faces import find_faces
+from ops.records import Box, Face, Pose
+from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ops.faces import FaceDetector, FaceLandmarker
+    from ops.store import Row
+
+VERSION = 1
+COLUMNS = (
+    Column("frame", "string", "the frame's identity"),
+    Column("time", "float64", "seconds into the video; null for a photograph"),
+    Column("picture", "string", "file that holds the pixels, relative to the data folder"),
+    Column("identity", "string", "the person, where the source's naming tells"),
+    Column("x1", "float32", "left edge of the face box, pixels"),
+    Column("y1", "float32", "upper edge"),
+    Column("x2", "float32", "right edge, exclusive"),
+    Column("y2", "float32", "lower edge, exclusive"),
+    Column("score", "float32", "the detector's confidence, 0 to 1"),
+    Column("yaw", "float32", "degrees, positive to the viewer's right"),
+    Column("pitch", "float32", "degrees, positive upwards"),
+    Column("roll", "float32", "degrees, positive clockwise as seen"),
+    Column("sharpness", "float32", "variance of the Laplacian of the face at 112 px"),
+    Column("points5", "list<float>", "x, y of left eye, right eye, nose tip, left and right mouth corner"),
+    Column("mesh", "list<float>", "x, y, z of the 468 mesh points, pixels"),
+)
+
+
+class FaceModels(Protocol):
+    """What can hand out a detector and a mesh landmarker; picklable, so that every process loads its own."""
+
+    def load(self) -> tuple[FaceDetector, FaceLandmarker]:
+        """Load both models."""
+
+    def versions(self) -> dict[str, str]:
+        """Return the checksum of every model file that decides about the result."""
+
+
+def plan(frames: pd.DataFrame, data: Path, models: FaceModels, *, min_score: float, max_faces: int) -> list[Item]:
+    """List the frames to look at: ``frames`` holds the done rows of the frames dataset, ``data`` is the data folder."""
+    settings = {"models": models.versions(), "min_score": min_score, "max_faces": max_faces, "version": VERSION}
+    carried = ["frame", "source", "time", "picture", "identity"]
+    return [
+        Item(fingerprint(known["fingerprint"], known["frame"], settings), {**_plain(known), "path": str(data / known["picture"])})
+        for known in frames[["fingerprint", *carried]].to_dict("records")
+    ]
+
+
+class Look:
+    """Find the faces of one frame."""
+
+    def __init__(self, models: FaceModels, *, min_score: float, max_faces: int, max_pixels: int) -> None:
+        self.detector, self.landmarker = models.load()
+        self.min_score = min_score
+        self.max_faces = max_faces
+        self.max_pixels = max_pixels
+
+    def __call__(self, item: Item) -> list[Row]:
+        """Return a row a face; one with a reason where there is none."""
+        known = item.payload
+        same = {name: known[name] for name in ("frame", "time", "picture", "identity")}
+        try:
+            pixels = images.read(Path(known["path"]), max_pixels=self.max_pixels)
+        except (images.BadImage, OSError) as error:
+            return [row(item, known["source"], status=REJECTED, reason=str(error), **same)]
+        faces = find_faces(
+            pixels, self.detector, self.landmarker, min_score=self.min_score, max_faces=self.max_faces or None
+        )
+        if not faces:
+            return [row(item, known["source"], status=SKIPPED, reason="no face found", **same)]
+        return [row(item, known["source"], **same, **face_columns(face)) for face in faces]
+
+
+def face_columns(face: Face) -> dict[str, Any]:
+    """Return a face as manifest columns; :func:`face_of` reads them back."""
+    yaw, pitch, roll = face.pose
+    x1, y1, x2, y2 = face.box
+    return {
+        "face": face.index,
+        **{"x1": x1, "y1": y1, "x2": x2, "y2": y2, "score": face.score, "sharpness": face.sharpness},
+        **{"yaw": yaw, "pitch": pitch, "roll": roll},
+        "points5": np.ravel(face.points5),
+        "mesh": np.ravel(face.mesh),
+    }
+
+
+def face_of(known: dict[str, Any]) -> Face:
+    """Return the face that a manifest row holds."""
+    return Face(
+        index=int(known["face"]),
+        box=Box(*(float(known[side]) for side in ("x1", "y1", "x2", "y2"))),
+        score=float(known["score"]),
+        points5=np.asarray(known["points5"], np.float32).reshape(-1, 2),
+        mesh=np.asarray(known["mesh"], np.float32).reshape(-1, 3),
+        pose=Pose(*(float(known[angle]) for angle in ("yaw", "pitch", "roll"))),
+        sharpness=float(known["sharpness"]),
+    )
+
+
+def _plain(known: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without pandas' own notion of missing values."""
+    return {name: None if value is None or value != value else value for name, value in known.items()}  # noqa: PLR0124

@@ -1,0 +1,150 @@
+"""Frames: what a source's files show, decoded once to know that they can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ops import frames, images
+from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row, write_atomic
+
+if TYPE_CHECKING:
+    from ops.store import Row
+
+VERSION = 1
+COLUMNS = (
+    Column("frame", "string", "the frame's identity: hash of its file's content and its time"),
+    Column("kind", "string", "image or video"),
+    Column("time", "float64", "seconds into the video; null for a photograph"),
+    Column("picture", "string", "file that holds the pixels, relative to the data folder"),
+    Column("width", "int32", "upright width in pixels"),
+    Column("height", "int32", "upright height in pixels"),
+    Column("format", "string", "file format as decoded"),
+    Column("orientation", "int32", "EXIF orientation, 1 to 8, already applied to width and height"),
+    Column("content", "string", "BLAKE2b hash of the raw file's bytes"),
+    Column("identity", "string", "the person, where the source's naming tells"),
+    Column("sound", "string", "sound track in this folder, or null"),
+)
+
+
+def plan(raw: Path, *, fps: float, identity: str, max_pixels: int) -> tuple[list[Item], list[Row]]:
+    """List a source's files.
+
+    Args:
+        raw: the source's folder; its name is the source's name.
+        fps: frames a second taken from videos.
+        identity: where a person's name comes from: ``parent``, ``stem``, ``regex:PATTERN`` or ``none``.
+        max_pixels: larger pictures are refused unread.
+
+    Returns:
+        The items to work on, and rows for files that need no work: refused ones, and repetitions of another's content.
+    """
+    settings = {"fps": fps, "max_pixels": max_pixels, "version": VERSION}
+    items: list[Item] = []
+    told: list[Row] = []
+    first: dict[str, str] = {}
+    for found in frames.scan(raw):
+        if isinstance(found, frames.Rejected):
+            item = Item(fingerprint("refused", found.path, found.reason), {})
+            told.append(row(item, found.path, status=REJECTED, reason=found.reason))
+            continue
+        person = frames.identity_of(found.path, identity)
+        item = Item(
+            fingerprint(found.content, found.path, person, settings),
+            {
+                "source": found.path,
+                "path": str(raw / found.path),
+                "kind": found.kind,
+                "content": found.content,
+                "identity": person,
+            },
+        )
+        original = first.setdefault(found.content, found.path)
+        if original != found.path:
+            reason = f"same content as {original}"
+            told.append(row(item, found.path, status=SKIPPED, reason=reason, kind=found.kind, content=found.content))
+        else:
+            items.append(item)
+    return items, told
+
+
+class Decode:
+    """Look into one raw file: a photograph's size, a video's frames and sound."""
+
+    def __init__(self, folder: Path, *, fps: float, max_pixels: int, quality: int = 95) -> None:
+        self.folder = folder
+        self.fps = fps
+        self.max_pixels = max_pixels
+        self.quality = quality
+
+    def __call__(self, item: Item) -> list[Row]:
+        """Return a row a frame, or one with the reason why there is none."""
+        kind = item.payload["kind"]
+        return self._video(item) if kind == "video" else self._photograph(item)
+
+    def _photograph(self, item: Item) -> list[Row]:
+        path = Path(item.payload["path"])
+        try:
+            data = path.read_bytes()
+            pixels = images.decode(data, max_pixels=self.max_pixels)
+        except (images.BadImage, OSError) as error:
+            return [self._rejected(item, error)]
+        about = images.describe(data)
+        source = item.payload["source"]
+        return [
+            self._row(
+                item,
+                pixels.shape,
+                picture=f"raw/{self.folder.name}/{source}",
+                format=about.format,
+                orientation=about.orientation,
+            )
+        ]
+
+    def _video(self, item: Item) -> list[Row]:
+        path, rows = Path(item.payload["path"]), []
+        try:
+            about = frames.video_info(path)
+            sound = frames.extract_sound(path)
+            name = f"{item.fingerprint}.wav" if sound else None
+            if sound:
+                write_atomic(self.folder / f"{item.fingerprint}.wav", sound)
+            for shot in frames.sample_video(path, self.fps, max_pixels=self.max_pixels):
+                output = f"{item.fingerprint}_{shot.index:05d}.jpg"
+                write_atomic(self.folder / output, images.encode_jpeg(shot.pixels, self.quality))
+                rows.append(
+                    self._row(
+                        item,
+                        shot.pixels.shape,
+                        output=output,
+                        time=shot.time,
+                        picture=f"frames/{self.folder.name}/{output}",
+                        format=about.format,
+                        sound=name,
+                    )
+                )
+        except (frames.BadVideo, OSError) as error:
+            rows.append(self._rejected(item, error))
+        return rows
+
+    def _row(self, item: Item, shape: tuple[int, ...], **columns: Any) -> Row:
+        known = item.payload
+        return row(
+            item,
+            known["source"],
+            frame=fingerprint(known["content"], columns.get("time")),
+            kind=known["kind"],
+            height=shape[0],
+            width=shape[1],
+            content=known["content"],
+            identity=known["identity"],
+            **columns,
+        )
+
+    @staticmethod
+    def _rejected(item: Item, error: Exception) -> Row:
+        known = item.payload
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return row(
+            item, known["source"], status=REJECTED, reason=reason, kind=known["kind"], content=known["content"]
+        )

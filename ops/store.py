@@ -1,0 +1,369 @@
+"""Dataset folders: files named by what made them, and a manifest that says what is there.
+
+A dataset is a folder with files and ``manifest.parquet``, one row an output or a refusal. Work is done item by item; an
+item's *fingerprint* covers its input's content, the settings that matter and the algorithm's version, so a fingerprint
+that the manifest holds is work already done. Files come first (a draft, then ``os.replace``), then a line in the
+journal, the manifest last: a kill at any moment loses nothing that was finished and never shows half a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import pandas as pd
+    import pyarrow as pa
+
+    Row = dict[str, Any]
+
+MANIFEST = "manifest.parquet"
+REJECTS = "rejects.parquet"
+JOURNAL = ".journal"
+DRAFT = ".draft-"
+DONE, SKIPPED, REJECTED = "done", "skipped", "rejected"
+ORDER = ("source", "time", "face", "variant", "style", "output")
+
+
+class Column(NamedTuple):
+    """One column of a manifest: its Arrow type as text (``list<float>`` for a list), and what it means."""
+
+    name: str
+    type: str
+    description: str
+
+
+BASE_COLUMNS = (
+    Column("fingerprint", "string", "what made the row: hash of input content, settings and algorithm version"),
+    Column("source", "string", "raw file, relative to its source folder"),
+    Column("output", "string", "file in this folder, or null where nothing came out"),
+    Column("face", "int32", "index of the face in its frame, or null"),
+    Column("status", "string", "done, skipped or rejected"),
+    Column("reason", "string", "why it was skipped or rejected, or null"),
+)
+FILE_COLUMNS = ("output", "alpha", "sound")
+
+
+class Item(NamedTuple):
+    """A piece of work: what would make it the same again, and the picklable payload handed to the worker."""
+
+    fingerprint: str
+    payload: dict[str, Any]
+
+
+class Mapper(Protocol):
+    """What runs the work: :mod:`resources.compute` has a local and a distributed one."""
+
+    def map(self, work: Callable[[], Callable[[Item], list[Row]]], items: Sequence[Item]) -> Iterator[list[Row]]:
+        """Yield the rows of every item, in any order; ``work()`` is called once a process."""
+
+
+class DatasetBusy(RuntimeError):
+    """Another process is writing the dataset."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a build did.
+
+    Attributes:
+        folder: the dataset.
+        made: items computed now.
+        kept: items found finished.
+        removed: files swept because nothing names them any more.
+        counts: rows by status.
+        notes: what a reader of the log should know.
+    """
+
+    folder: Path
+    made: int
+    kept: int
+    removed: int
+    counts: dict[str, int]
+    notes: tuple[str, ...] = field(default=())
+
+
+def fingerprint(*parts: object) -> str:
+    """Return 32 hex digits that stand for JSON-able ``parts``, independent of the order of dictionary keys.
+
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, default=list)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` so that ``path`` either holds all of it or what it held before."""
+    draft = path.with_name(f"{DRAFT}{secrets.token_hex(8)}")
+    try:
+        draft.write_bytes(data)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(data)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    os.replace(draft, path)
+
+
+def file_md5(path: Path) -> str:
+    """MD5 of a file as 32 hex digits (DVC's content address, not a security measure)."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def directory_md5(folder: Path) -> str:
+    """MD5 of a folder's content as DVC writes it in dvc.lock, ``<32 hex>.dir``.
+
+    It is the MD5 of the JSON list of ``{"md5", "relpath"}`` sorted by relative path.
+    """
+    files = sorted(
+        (path.relative_to(folder).as_posix(), path)
+        for base, _, names in os.walk(folder)
+        for path in (Path(base, name) for name in names)
+    )
+    listing = [{"md5": file_md5(path), "relpath": relative} for relative, path in files]
+    text = json.dumps(listing, sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
+    """Arrow schema of ``columns``."""
+    import pyarrow as pa
+
+    def parse(text: str) -> pa.DataType:
+        if text.startswith("list<"):
+            return pa.list_(parse(text[5:-1]))
+        return getattr(pa, text)()
+
+    return pa.schema([(column.name, parse(column.type)) for column in columns])
+
+
+class Dataset:
+    """A dataset folder.
+
+    Args:
+        folder: where it is; made when the first build starts.
+        columns: the manifest's own columns, after :data:`BASE_COLUMNS`.
+        exclusive: the folder holds nothing but this dataset, so files that nothing names are swept. Otherwise (a
+            user's output folder) only drafts are removed, and rows of other inputs stay.
+    """
+
+    def __init__(self, folder: Path, columns: Sequence[Column] = (), *, exclusive: bool = True) -> None:
+        self.folder = folder
+        self.columns = (*BASE_COLUMNS, *columns)
+        self.exclusive = exclusive
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest's path; absent until a build has ended."""
+        return self.folder / MANIFEST
+
+    def read(self, columns: Sequence[str] | None = None, status: str | None = None) -> pd.DataFrame:
+        """Return the manifest's rows, all or those of one ``status``.
+
+        Raises:
+            FileNotFoundError: the dataset has not been built.
+        """
+        import pyarrow.parquet as pq
+
+        if not self.manifest.is_file():
+            raise FileNotFoundError(f"{self.folder} has no {MANIFEST}: materialize it first")
+        filters = None if status is None else [("status", "=", status)]
+        return pq.read_table(self.manifest, columns=columns, filters=filters).to_pandas()
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder's exclusive lock; the kernel frees it when the process dies.
+
+        Raises:
+            DatasetBusy: another process holds it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DatasetBusy(f"{self.folder} is being written by another process; wait for it to end") from None
+            yield
+        finally:
+            os.close(handle)
+
+    def build(
+        self,
+        items: Iterable[Item],
+        work: Callable[[], Callable[[Item], list[Row]]],
+        mapper: Mapper,
+        *,
+        refused: Sequence[Row] = (),
+        also: Callable[[pa.Table], dict[str, bytes]] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Report:
+        """Make what is missing, keep what is there, drop what no item stands for any more.
+
+        Args:
+            items: all the work there is; repeated fingerprints count once.
+            work: makes the worker; called once a process, only when something is missing. The worker writes its files
+                with :func:`write_atomic` and returns the item's rows.
+            mapper: runs the work.
+            refused: rows of inputs that were rejected before any work.
+            also: further files of the dataset, made from the finished table: name to content.
+            progress: called with (items made, items to make).
+
+        Raises:
+            DatasetBusy: another process is building it.
+            OSError: the disk is full or not writable; what was finished is kept for the next run.
+        """
+        with self.lock():
+            old, notes = self._finished()
+            done = self._intact(old)
+            wanted = {item.fingerprint: item for item in items}
+            todo = [item for key, item in wanted.items() if key not in done]
+            fresh = self._make(todo, work, mapper, progress)
+            table = self._merge(old, done & wanted.keys(), fresh, refused)
+            removed = self._finish(table, also(table) if also else {})
+            counts: dict[str, int] = {DONE: 0, SKIPPED: 0, REJECTED: 0}
+            for status in table["status"].to_pylist():
+                counts[status] += 1
+            return Report(self.folder, len(todo), len(wanted) - len(todo), removed, counts, tuple(notes))
+
+    def _tables(self) -> Iterator[Path]:
+        if self.manifest.is_file():
+            yield self.manifest
+        yield from sorted((self.folder / JOURNAL).glob("*.parquet"))
+
+    def _finished(self) -> tuple[pa.Table, list[str]]:
+        """Rows of the manifest and of an interrupted run's journal; a table that can't be read counts as absent."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema, tables, notes = arrow_schema(self.columns), [], []
+        for path in self._tables():
+            try:
+                table = pq.read_table(path)
+                tables.append(table.select(schema.names).cast(schema))
+            except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+                notes.append(f"{path.name} could not be read and its rows are made anew: {str(error).splitlines()[0]}")
+        return (pa.concat_tables(tables) if tables else schema.empty_table()), notes
+
+    def _intact(self, table: pa.Table) -> set[str]:
+        """Fingerprints whose files are all there."""
+        present = {
+            os.path.relpath(os.path.join(base, name), self.folder)
+            for base, _, names in os.walk(self.folder)
+            for name in names
+        }
+        keys = table["fingerprint"].to_pylist()
+        lost: set[str] = set()
+        for column in self._file_columns():
+            lost |= {
+                key
+                for key, name in zip(keys, table[column].to_pylist(), strict=True)
+                if name is not None and name not in present
+            }
+        return set(keys) - lost
+
+    def _file_columns(self) -> list[str]:
+        return [column.name for column in self.columns if column.name in FILE_COLUMNS]
+
+    def _make(
+        self,
+        todo: list[Item],
+        work: Callable[[], Callable[[Item], list[Row]]],
+        mapper: Mapper,
+        progress: Callable[[int, int], None] | None,
+    ) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema = arrow_schema(self.columns)
+        journal = self.folder / JOURNAL
+        start = len(list(journal.glob("*.parquet")))
+        tables: list[pa.Table] = []
+        buffer: list[Row] = []
+
+        def flush() -> None:
+            if buffer:
+                table = pa.Table.from_pylist(buffer, schema=schema)
+                sink = pa.BufferOutputStream()
+                pq.write_table(table, sink)
+                write_atomic(journal / f"{start + len(tables):06d}.parquet", sink.getvalue().to_pybytes())
+                tables.append(table)
+                buffer.clear()
+
+        for made, rows in enumerate(mapper.map(work, todo), start=1):
+            buffer.extend(rows)
+            if made % 32 == 0:
+                flush()
+            if progress:
+                progress(made, len(todo))
+        flush()
+        return pa.concat_tables(tables) if tables else schema.empty_table()
+
+    def _merge(self, old: pa.Table, keep: set[str], fresh: pa.Table, refused: Sequence[Row]) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        schema = arrow_schema(self.columns)
+        told = pa.Table.from_pylist(list(refused), schema=schema)
+        kept = old.filter(pc.is_in(old["fingerprint"], pa.array(sorted(keep), pa.string())))
+        parts = [kept, fresh, told]
+        if not self.exclusive:
+            named = pa.chunked_array([part["source"] for part in parts])
+            parts.append(old.filter(pc.invert(pc.is_in(old["source"], named.combine_chunks()))))
+        table = pa.concat_tables(parts)
+        order = [(name, "ascending") for name in ORDER if name in table.column_names]
+        return table.take(pc.sort_indices(table, order)).combine_chunks()
+
+    def _finish(self, table: pa.Table, files: dict[str, bytes]) -> int:
+        """Write what people read, then the manifest, then sweep."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        rejects = table.filter(pc.not_equal(table["status"], DONE)).select(
+            ["source", "face", "status", "reason"]
+        )
+        for name, rows in ((REJECTS, rejects), (MANIFEST, table)):
+            sink = pa.BufferOutputStream()
+            pq.write_table(rows, sink, compression="zstd")
+            files[name] = sink.getvalue().to_pybytes()
+        for name, data in files.items():
+            path = self.folder / name
+            if not path.is_file() or path.read_bytes() != data:
+                write_atomic(path, data)
+        shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
+        known = set(files)
+        for column in self._file_columns():
+            known.update(name for name in table[column].to_pylist() if name is not None)
+        return self._sweep(known)
+
+    def _sweep(self, known: set[str]) -> int:
+        removed = 0
+        for base, _, names in os.walk(self.folder, topdown=False):
+            for name in names:
+                path = os.path.join(base, name)
+                stray = self.exclusive and os.path.relpath(path, self.folder) not in known
+                if stray or name.startswith(DRAFT):
+                    os.unlink(path)
+                    removed += 1
+            if self.exclusive and base != str(self.folder) and not os.listdir(base):
+                os.rmdir(base)
+        return removed
+
+
+def row(item: Item, source: str, *, status: str = DONE, reason: str | None = None, **columns: object) -> Row:
+    """Return a manifest row of ``item``; columns not given are null."""
+    return {"fingerprint": item.fingerprint, "source": source, "status": status, "reason": reason, **columns}

@@ -1,0 +1,124 @@
+"""Materialize what is stale, in one process, with progress bars: ``python -m orchestration.materialize ASSET``.
+
+It records to the same instance as ``make dev``, so the UI shows these runs too.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import dagster as dg
+
+from assets_defs.config import ROOT, section
+from assets_defs.resources import Compute, Models, Workspace
+from assets_defs.results import MADE_OF, made_of
+from orchestration.definitions import defs
+from ops.store import directory_md5
+
+SOURCE = "source"
+
+
+def home() -> Path:
+    """Return the instance's folder, made ready: ``DAGSTER_HOME``, or ``.dagster`` in the project."""
+    folder = Path(os.environ.setdefault("DAGSTER_HOME", str(ROOT / ".dagster"))).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = folder / "dagster.yaml"
+    if not settings.exists():
+        settings.unlink(missing_ok=True)
+        settings.symlink_to(ROOT / "dagster.yaml")
+    return folder
+
+
+def stale(instance: dg.DagsterInstance, workspace: Workspace, asset: str, source: str) -> str | None:
+    """Say why an asset's partition is to be made again, or None when it is fresh.
+
+    Fresh means: the last materialization was made of this code, these settings and this input, and the folder still
+    holds what it made. ``frames`` is never fresh: only looking at the raw files can tell.
+    """
+    if asset == "frames":
+        return "its raw files are to be looked at"
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[source]), limit=1
+    ).records
+    if not records or records[0].asset_materialization is None:
+        return "it was never made"
+    event = records[0].asset_materialization
+    known = event.metadata.get(MADE_OF)
+    if known is None or known.value != made_of(workspace, asset, source, section(asset)):
+        return "its code, settings or input changed"
+    folder = workspace.dataset(asset, source).folder
+    if not folder.is_dir() or (event.tags or {}).get("dagster/data_version") != directory_md5(folder):
+        return "its folder is not as it was made"
+    return None
+
+
+def order() -> list[str]:
+    """Return the names of all assets, inputs first."""
+    graph = defs.resolve_asset_graph()
+    return [key.to_user_string() for keys in graph.toposorted_asset_keys_by_level for key in keys]
+
+
+def materialize(assets: list[str], sources: list[str], *, workers: int, device: str, force: bool) -> bool:
+    """Materialize what is stale of ``assets`` for every source; True when everything ended well."""
+    workspace = Workspace()
+    resources = {"workspace": workspace, "models": Models(device=device), "compute": Compute(workers=workers)}
+    quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+    definitions = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions(SOURCE, workspace.sources())
+        for asset in assets:
+            for source in sources:
+                why = "it was asked for" if force else stale(instance, workspace, asset, source)
+                if why is None:
+                    print(f"{asset} [{source}]: fresh")
+                    continue
+                start = time.perf_counter()
+                result = dg.materialize(
+                    definitions,
+                    selection=[asset],
+                    partition_key=source,
+                    instance=instance,
+                    resources=resources,
+                    run_config=quiet,
+                    raise_on_error=False,
+                )
+                if not result.success:
+                    print(f"{asset} [{source}]: FAILED, see the messages above", file=sys.stderr)
+                    return False
+                (event,) = result.asset_materializations_for_node(asset)
+                told = {name: event.metadata[name].value for name in ("made", "kept", "done", "skipped", "rejected")}
+                figures = ", ".join(f"{name} {value}" for name, value in told.items())
+                print(f"{asset} [{source}]: {figures} ({time.perf_counter() - start:.1f} s; {why})")
+    return True
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; 0 all went well, 1 a run failed, 2 wrong usage."""
+    known = order()
+    parser = argparse.ArgumentParser(prog="python -m orchestration.materialize", description=__doc__)
+    parser.add_argument("assets", nargs="+", choices=[*known, "all"], metavar="ASSET", help=f"all, {', '.join(known)}")
+    parser.add_argument("--source", action="append", help="a folder under data/raw; every one by default")
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0 lets the amount of work decide")
+    parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
+    parser.add_argument("--force", action="store_true", help="run even what is fresh; finished items are still kept")
+    told = parser.parse_args(arguments)
+    present = Workspace().sources()
+    unknown = sorted(set(told.source or []) - set(present))
+    if unknown or not present:
+        parser.error(
+            f"source {', '.join(unknown)} is not under data/raw; there is: {', '.join(present)}"
+            if unknown
+            else "data/raw has no source folder; put pictures in data/raw/<source>, or run `make sample`"
+        )
+    home()
+    wanted = [asset for asset in known if asset in told.assets or "all" in told.assets]
+    well = materialize(
+        wanted, told.source or present, workers=told.workers, device=told.device, force=told.force
+    )
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Where the work runs: the same callable, in this process or in several."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ops.store import Item, Row
+
+    Work = Callable[[Item], list[Row]]
+
+BATCH = 8
+"""Items handed to a process at a time."""
+
+ITEMS_FOR_ANOTHER_PROCESS = 64
+"""Fewer items than this don't pay for starting a further process and loading its models."""
+
+_work: Any = None
+
+
+class WorkerDied(RuntimeError):
+    """A worker process ended without a word: out of memory, or killed."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """Processes on this machine, each loading the models once.
+
+    Attributes:
+        workers: how many; 0 lets the amount of work decide, up to the number of cores. One means this process.
+    """
+
+    workers: int = 0
+
+    def map(self, work: Callable[[], Work], items: Sequence[Item]) -> Iterator[list[Row]]:
+        """Yield each item's rows in the order of ``items``; only a few batches are in flight at a time.
+
+        Raises:
+            WorkerDied: a process was killed; the rows yielded so far stand.
+        """
+        workers = self.workers or min(os.cpu_count() or 1, 1 + len(items) // ITEMS_FOR_ANOTHER_PROCESS)
+        if not items:
+            return
+        if workers == 1:
+            call = work()
+            yield from (_told(call, item) for item in items)
+            return
+        yield from self._spread(work, items, workers)
+
+    def _spread(self, work: Callable[[], Work], items: Sequence[Item], workers: int) -> Iterator[list[Row]]:
+        batches = iter([items[start : start + BATCH] for start in range(0, len(items), BATCH)])
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,)) as pool:
+            flying = deque(pool.submit(_run, batch) for batch, _ in zip(batches, range(2 * workers), strict=False))
+            try:
+                while flying:
+                    rows = flying.popleft().result()
+                    following = next(batches, None)
+                    if following is not None:
+                        flying.append(pool.submit(_run, following))
+                    yield from rows
+            except BrokenProcessPool:
+                raise WorkerDied(
+                    "a worker process was killed (out of memory?); finished work is kept: run again, with fewer workers"
+                ) from None
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start(work: Callable[[], Work]) -> None:
+    import cv2
+
+    global _work  # noqa: PLW0603 - one worker a process, made by the pool's initializer
+    cv2.setNumThreads(1)
+    _work = work()
+
+
+def _run(batch: Sequence[Item]) -> list[list[Row]]:
+    return [_told(_work, item) for item in batch]
+
+
+def _told(work: Work, item: Item) -> list[Row]:
+    """Run one item; an error that nobody foresaw names the item it happened on."""
+    try:
+        return work(item)
+    except Exception as error:
+        error.add_note(f"while working on {item.payload.get('source', item.fingerprint)!r}")
+        raise

@@ -1,0 +1,31 @@
+"""Models as a worker takes them: names and a device that travel to another process and load there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ops.faces import FaceDetector, FaceLandmarker
+
+
+@dataclass(frozen=True)
+class FaceModels:
+    """A face detector and a mesh landmarker.
+
+    Attributes:
+        detector: one of :data:`resources.detectors.DETECTORS`.
+        landmarker: ``mesh`` or ``face_landmarker``.
+        device: ``auto``, ``cuda`` or ``cpu``.
+    """
+
+    detector: str = "blazeface"
+    landmarker: str = "mesh"
+    device: str = "auto"
+
+    def load(self) -> tuple[FaceDetector, FaceLandmarker]:
+        """Load both; model files are fetched and verified on the way."""
+        from resources.detectors import make_detector
+        from resources.landmarkers import make_landmarker
+
+        return make_detector(self.detector, self.device), make_landmarker(self.landmarker, self.device)
