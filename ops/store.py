@@ -145,7 +145,7 @@ def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     def parse(text: str) -> pa.DataType:
         if text.startswith("list<"):
             return pa.list_(parse(text[5:-1]))
-        return getattr(pa, text)()
+        return pa.type_for_alias(text)
 
     return pa.schema([(column.name, parse(column.type)) for column in columns])
 
@@ -319,11 +319,10 @@ class Dataset:
         schema = arrow_schema(self.columns)
         told = pa.Table.from_pylist(list(refused), schema=schema)
         kept = old.filter(pc.is_in(old["fingerprint"], pa.array(sorted(keep), pa.string())))
-        parts = [kept, fresh, told]
+        table = pa.concat_tables([kept, fresh, told])
         if not self.exclusive:
-            named = pa.chunked_array([part["source"] for part in parts])
-            parts.append(old.filter(pc.invert(pc.is_in(old["source"], named.combine_chunks()))))
-        table = pa.concat_tables(parts)
+            named = pa.array(sorted(set(table["source"].to_pylist())), pa.string())
+            table = pa.concat_tables([table, old.filter(pc.invert(pc.is_in(old["source"], named)))])
         order = [(name, "ascending") for name in ORDER if name in table.column_names]
         return table.take(pc.sort_indices(table, order)).combine_chunks()
 

@@ -4,31 +4,19 @@ It records to the same instance as ``make dev``, so the UI shows these runs too.
 """
 
 import argparse
-import os
 import sys
 import time
-from pathlib import Path
 
 import dagster as dg
 
-from assets_defs.config import ROOT, section
+from assets_defs.config import section
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.results import MADE_OF, made_of
 from orchestration.definitions import defs
+from orchestration.home import home
 from ops.store import directory_md5
 
 SOURCE = "source"
-
-
-def home() -> Path:
-    """Return the instance's folder, made ready: ``DAGSTER_HOME``, or ``.dagster`` in the project."""
-    folder = Path(os.environ.setdefault("DAGSTER_HOME", str(ROOT / ".dagster"))).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = folder / "dagster.yaml"
-    if not settings.exists():
-        settings.unlink(missing_ok=True)
-        settings.symlink_to(ROOT / "dagster.yaml")
-    return folder
 
 
 def stale(instance: dg.DagsterInstance, workspace: Workspace, asset: str, source: str) -> str | None:

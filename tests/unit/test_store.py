@@ -1,0 +1,191 @@
+"""Dataset folders: nothing lost, nothing twice, the same bytes whatever happens on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from ops.store import (
+    Column,
+    Dataset,
+    DatasetBusy,
+    Item,
+    directory_md5,
+    fingerprint,
+    row,
+    write_atomic,
+)
+from resources.compute import Local
+
+COLUMNS = (Column("size", "int32", "bytes written"), Column("points", "list<float>", "some numbers"))
+
+
+class Write:
+    """A worker that writes one file an item, and counts its calls in a folder outside of the dataset."""
+
+    def __init__(self, folder: Path, calls: Path, pause: float = 0) -> None:
+        self.folder, self.calls, self.pause = folder, calls, pause
+
+    def __call__(self, item: Item) -> list[dict]:
+        name = f"{item.fingerprint}.txt"
+        data = item.payload["text"].encode()
+        write_atomic(self.folder / name, data)
+        (self.calls / f"{item.fingerprint}-{time.monotonic_ns()}").touch()
+        time.sleep(self.pause)
+        return [row(item, item.payload["source"], output=name, size=len(data), points=[0.5, len(data)])]
+
+
+def items(texts: list[str]) -> list[Item]:
+    return [Item(fingerprint(text), {"source": f"{text}.jpg", "text": text}) for text in texts]
+
+
+def build(folder: Path, calls: Path, texts: list[str], workers: int = 1, pause: float = 0):
+    calls.mkdir(exist_ok=True)
+    work = partial(Write, folder, calls, pause)
+    return Dataset(folder, COLUMNS).build(items(texts), work, Local(workers))
+
+
+def test_reruns_make_only_what_is_missing_and_sweep_what_is_gone(tmp_path):
+    folder, calls = tmp_path / "set", tmp_path / "calls"
+    first = build(folder, calls, ["a", "b", "c"])
+    assert (first.made, first.kept, first.counts["done"]) == (3, 0, 3)
+    before = directory_md5(folder)
+    again = build(folder, calls, ["c", "a", "b"])
+    assert (again.made, again.kept, directory_md5(folder)) == (0, 3, before)
+    other = build(folder, calls, ["a", "b", "d"])
+    assert (other.made, other.kept, other.removed) == (1, 2, 1)
+    assert list(Dataset(folder).read()["source"]) == ["a.jpg", "b.jpg", "d.jpg"]
+    assert len(list(calls.iterdir())) == 4
+
+
+def test_worker_count_and_order_do_not_change_a_byte(tmp_path):
+    texts = [f"item {n}" for n in range(40)]
+    build(tmp_path / "one", tmp_path / "calls", texts, workers=1)
+    build(tmp_path / "two", tmp_path / "calls", texts[::-1], workers=3)
+    assert directory_md5(tmp_path / "one") == directory_md5(tmp_path / "two")
+
+
+def test_a_lost_output_is_made_again(tmp_path):
+    folder, calls = tmp_path / "set", tmp_path / "calls"
+    build(folder, calls, ["a", "b"])
+    before = directory_md5(folder)
+    (folder / f"{fingerprint('a')}.txt").unlink()
+    assert build(folder, calls, ["a", "b"]).made == 1
+    assert directory_md5(folder) == before
+
+
+def test_a_corrupt_manifest_is_told_and_made_anew(tmp_path):
+    folder, calls = tmp_path / "set", tmp_path / "calls"
+    build(folder, calls, ["a", "b"])
+    before = directory_md5(folder)
+    (folder / "manifest.parquet").write_bytes(b"PAR1 nonsense")
+    report = build(folder, calls, ["a", "b"])
+    assert report.made == 2
+    assert "manifest.parquet could not be read" in report.notes[0]
+    assert directory_md5(folder) == before
+
+
+def test_a_second_writer_is_refused(tmp_path):
+    dataset = Dataset(tmp_path / "set", COLUMNS)
+    with dataset.lock(), pytest.raises(DatasetBusy, match="being written by another process"):
+        build(tmp_path / "set", tmp_path / "calls", ["a"])
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.unit.test_store import build
+build(Path({folder!r}), Path({calls!r}), [f"item {{n}}" for n in range(100)], pause=0.01)
+"""
+
+
+def test_kill_in_the_middle_loses_nothing_and_makes_nothing_twice(tmp_path):
+    texts = [f"item {n}" for n in range(100)]
+    build(tmp_path / "calm", tmp_path / "calm_calls", texts)
+    folder, calls = tmp_path / "set", tmp_path / "calls"
+    root = str(Path(__file__).resolve().parents[2])
+    code = KILLED.format(root=root, folder=str(folder), calls=str(calls))
+    victim = subprocess.Popen([sys.executable, "-c", code])
+    while not calls.is_dir() or len(os.listdir(calls)) < 50:
+        assert victim.poll() is None, "the process ended before it could be killed"
+        time.sleep(0.005)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    assert not (folder / "manifest.parquet").exists()
+    report = build(folder, calls, texts)
+    assert 0 < report.kept < 100
+    assert report.made == 100 - report.kept
+    assert directory_md5(folder) == directory_md5(tmp_path / "calm")
+
+
+def test_no_draft_survives_and_no_half_file_shows(tmp_path):
+    folder, calls = tmp_path / "set", tmp_path / "calls"
+    folder.mkdir()
+    (folder / ".draft-0123").write_bytes(b"half")
+    (folder / "stray.jpg").write_bytes(b"stray")
+    assert build(folder, calls, ["a"]).removed == 2
+    assert {path.name for path in folder.iterdir()} == {
+        "manifest.parquet",
+        "rejects.parquet",
+        f"{fingerprint('a')}.txt",
+    }
+
+
+def test_a_users_folder_is_never_swept(tmp_path):
+    folder, calls = tmp_path / "out", tmp_path / "calls"
+    folder.mkdir()
+    calls.mkdir()
+    (folder / "holiday.jpg").write_bytes(b"mine")
+    shared = Dataset(folder, COLUMNS, exclusive=False)
+    work = partial(Write, folder, calls)
+    shared.build(items(["a"]), work, Local(1))
+    shared.build(items(["b"]), work, Local(1))
+    assert (folder / "holiday.jpg").read_bytes() == b"mine"
+    assert sorted(shared.read()["source"]) == ["a.jpg", "b.jpg"]
+
+
+def test_a_full_disk_fails_clearly_and_the_next_run_resumes(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mount.returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    try:
+        texts = [f"{n:04d}" + "x" * 9000 for n in range(40)]
+        work = partial(Write, disk / "set", tmp_path)
+        made = [Item(fingerprint(text), {"source": text[:4], "text": text}) for text in texts]
+        with pytest.raises(OSError, match="No space left"):
+            Dataset(disk / "set", COLUMNS).build(made, work, Local(1))
+        assert not list((disk / "set").glob(".draft-*"))
+        subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
+        Dataset(disk / "set", COLUMNS).build(made, work, Local(1))
+        Dataset(tmp_path / "calm", COLUMNS).build(made, partial(Write, tmp_path / "calm", tmp_path), Local(1))
+        assert directory_md5(disk / "set") == directory_md5(tmp_path / "calm")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_directory_md5_is_what_dvc_writes(tmp_path):
+    (tmp_path / "data" / "set" / "sub").mkdir(parents=True)
+    (tmp_path / "data" / "set" / "b.txt").write_text("b")
+    (tmp_path / "data" / "set" / "sub" / "ä.txt").write_text("a")
+    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
+    dvc = [str(Path(sys.executable).with_name("dvc"))]
+    subprocess.run([*dvc, "init", "--no-scm", "-q"], cwd=tmp_path, env=environment, check=True)
+    subprocess.run([*dvc, "add", "-q", "data/set"], cwd=tmp_path, env=environment, check=True)
+    assert f"md5: {directory_md5(tmp_path / 'data' / 'set')}" in (tmp_path / "data" / "set.dvc").read_text()
+
+
+def test_fingerprints_tell_values_apart():
+    assert fingerprint("a", {"b": 1, "c": [2]}) == fingerprint("a", {"c": (2,), "b": 1})
+    assert len({fingerprint(1), fingerprint("1"), fingerprint([1]), fingerprint(1.0), fingerprint(None)}) == 5
+    assert len(json.loads(json.dumps(fingerprint("a")))) == 32
