@@ -1,0 +1,198 @@
+"""Masked faces: every face of a frame wears a drawn mask, n variants a frame."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ops import images
+from ops.masking import MaskingError, MaskSettings, MaskSpec, draw_spec, encode_rle, prepare, render, visible_fractions
+from ops.stages.faces import face_of
+from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, row, write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    import pyarrow as pa
+
+    from ops.masking import PreparedFace
+    from ops.records import Face, Picture
+    from ops.store import Row
+
+VERSION = 1
+LABELS = (
+    Column("variant", "int32", "which variant of the frame, from 0"),
+    Column("alpha", "string", "soft alpha of the mask, 8-bit PNG of the picture's size, in this folder"),
+    Column("region", "string", "pixels with alpha of at least a half, COCO run lengths as JSON"),
+    Column("x1", "float32", "left edge of the face box, pixels"),
+    Column("y1", "float32", "upper edge"),
+    Column("x2", "float32", "right edge, exclusive"),
+    Column("y2", "float32", "lower edge, exclusive"),
+    Column("mask_x1", "float32", "left edge of the mask's box, pixels"),
+    Column("mask_y1", "float32", "upper edge"),
+    Column("mask_x2", "float32", "right edge, exclusive"),
+    Column("mask_y2", "float32", "lower edge, exclusive"),
+    Column("hidden_nose", "float32", "share of the nostrils' outline that the mask hides"),
+    Column("hidden_mouth", "float32", "share of the mouth's outline that the mask hides"),
+    Column("hidden_chin", "float32", "share of the chin's outline that the mask hides"),
+)
+LOG_FIELDS = (
+    "image_path", "mask_type", "mask_color", "mask_y_offset", "mask_rotation_angle",
+    "error", "mask_success", "output_path", "augmentation",
+)  # fmt: skip
+_ARROW = {"str": "string", "float": "float64", "int": "int64"}
+
+
+def columns() -> tuple[Column, ...]:
+    """Return the manifest's columns: where the frame is from, the labels, and every drawn parameter."""
+    drawn = [Column(field.name, _ARROW[str(field.type)], f"drawn: {field.name}") for field in fields(MaskSpec)]
+    return (
+        Column("frame", "string", "the frame's identity"),
+        Column("time", "float64", "seconds into the video; null for a photograph"),
+        Column("identity", "string", "the person, where the source's naming tells"),
+        *LABELS,
+        *drawn,
+    )
+
+
+def plan(
+    faces: pd.DataFrame, data: Path, settings: MaskSettings, *, variants: int, min_face_px: int, quality: int
+) -> list[Item]:
+    """List the frames to mask: ``faces`` holds the done rows of face geometry, ``data`` is the data folder."""
+    made_with = [asdict(settings), variants, min_face_px, quality, VERSION]
+    return [
+        Item(
+            fingerprint(rows[0]["fingerprint"], made_with),
+            {
+                "path": str(data / rows[0]["picture"]),
+                "faces": [face_of(known) for known in rows],
+                **{name: rows[0][name] for name in ("source", "frame", "identity")},
+                "time": None if np.isnan(rows[0]["time"]) else rows[0]["time"],
+            },
+        )
+        for rows in (group.to_dict("records") for _, group in faces.groupby("frame", sort=False))
+    ]
+
+
+class Wear:
+    """Put masks on all faces of one frame."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: MaskSettings,
+        *,
+        variants: int,
+        min_face_px: int,
+        quality: int,
+        max_pixels: int,
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.variants = variants
+        self.min_face_px = min_face_px
+        self.quality = quality
+        self.max_pixels = max_pixels
+
+    def __call__(self, item: Item) -> list[Row]:
+        """Return a row a face and variant, or with the reason why the face stayed bare."""
+        known = item.payload
+        same = {name: known[name] for name in ("frame", "time", "identity")}
+        try:
+            pixels = images.read(Path(known["path"]), max_pixels=self.max_pixels)
+        except (images.BadImage, OSError) as error:
+            return [row(item, known["source"], status=REJECTED, reason=str(error), **same)]
+        ready, rows = get_ready(pixels, known["faces"], self.min_face_px)
+        rows = [row(item, known["source"], **same, **bare) for bare in rows]
+        for variant in range(self.variants if ready else 0):
+            picture, worn = wear(pixels, ready, known["frame"], variant, self.settings)
+            output = f"{item.fingerprint}_v{variant}.jpg"
+            write_atomic(self.folder / output, images.encode_jpeg(picture, self.quality))
+            for columns, alpha in worn:
+                columns["output"] = output
+                columns["alpha"] = f"{item.fingerprint}_v{variant}_face{columns['face']}_alpha.png"
+                write_atomic(self.folder / columns["alpha"], images.encode_png(alpha))
+                rows.append(row(item, known["source"], **same, **columns))
+        return rows
+
+
+def get_ready(
+    pixels: Picture, faces: Sequence[Face], min_face_px: float
+) -> tuple[list[PreparedFace], list[dict[str, Any]]]:
+    """Prepare the faces that can wear a mask; the others come back as columns with a reason."""
+    ready, bare = [], []
+    for face in faces:
+        try:
+            if face.box.height < min_face_px:
+                raise MaskingError(f"face of {face.box.height:.0f} px is smaller than {min_face_px:g} px")
+            ready.append(prepare(pixels, face))
+        except MaskingError as error:
+            bare.append({"face": face.index, "status": SKIPPED, "reason": str(error)})
+    return ready, bare
+
+
+def wear(
+    pixels: Picture, ready: Sequence[PreparedFace], key: str, variant: int, settings: MaskSettings
+) -> tuple[Picture, list[tuple[dict[str, Any], Picture]]]:
+    """Draw one variant of a picture.
+
+    Args:
+        pixels: the bare picture.
+        ready: its prepared faces.
+        key: the picture's identity; with the face's index and the variant it decides every drawn parameter.
+        variant: which variant.
+        settings: what may be drawn.
+
+    Returns:
+        The picture with every face masked, and for each face its labels and its alpha as 8-bit grey, full size.
+    """
+    picture, worn = pixels.copy(), []
+    for prepared in ready:
+        face = prepared.face
+        spec = draw_spec(f"{key}/{face.index}/{variant}", settings)
+        masked = render(prepared, spec)
+        masked.paste(picture)
+        alpha = masked.full_alpha(pixels.shape[:2])
+        region = alpha >= 128  # noqa: PLR2004 - half of 255
+        visible = visible_fractions(face, region)
+        labels = {
+            **{"face": face.index, "variant": variant, "region": json.dumps(encode_rle(region))},
+            **dict(zip(("x1", "y1", "x2", "y2"), face.box, strict=True)),
+            **dict(zip(("mask_x1", "mask_y1", "mask_x2", "mask_y2"), masked.box, strict=True)),
+            **{f"hidden_{part}": 1 - share for part, share in visible._asdict().items()},
+            **spec.as_row(),
+        }
+        worn.append((labels, alpha))
+    return picture, worn
+
+
+def logs(unseen: pd.DataFrame, table: pa.Table) -> dict[str, bytes]:
+    """Return ``logs.csv`` (a line a mask) and ``missed_images.txt`` (a line a picture nothing could be done with).
+
+    Args:
+        unseen: source, status and reason of inputs that never came as far as masking.
+        table: the finished manifest.
+    """
+    wanted = ["source", "variant", "kind", "colour", "y_offset", "rotation", "status", "reason", "output", "style"]
+    present = [name for name in wanted if name in table.column_names]
+    rows = table.select(present).to_pylist()
+    rows = [known for known in rows if known.get("style") is None]
+    before = unseen[unseen["status"] != DONE].to_dict("records")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(LOG_FIELDS)
+    for known in [*before, *rows]:
+        found = [known.get(name) for name in ("source", "kind", "colour", "y_offset", "rotation", "reason")]
+        success = known["status"] == DONE and known.get("kind") is not None
+        writer.writerow([*found, success, known.get("output"), known.get("variant")])
+    masked = {known["source"] for known in rows if known["status"] == DONE}
+    missed = sorted({known["source"] for known in [*before, *rows]} - masked)
+    lines = "".join(json.dumps(name, ensure_ascii=False)[1:-1] + "\n" for name in missed)
+    return {"logs.csv": text.getvalue().encode(), "missed_images.txt": lines.encode()}

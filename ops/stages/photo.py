@@ -1,0 +1,187 @@
+"""One file from start to end, without datasets in between: what the command line does to each input."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ops import frames, images
+from ops.faces import find_faces
+from ops.masking import MaskSettings
+from ops.stages import crops, masks
+from ops.stages.crops import crop_rows
+from ops.stages.faces import face_columns
+from ops.stages.masks import get_ready, wear
+from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row, write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ops.records import Face, Picture
+    from ops.stages.faces import FaceModels
+    from ops.store import Row
+
+VERSION = 1
+POSE = tuple(
+    Column(name, "float32", text)
+    for name, text in (
+        ("score", "the detector's confidence, 0 to 1"),
+        ("yaw", "degrees, positive to the viewer's right"),
+        ("pitch", "degrees, positive upwards"),
+        ("roll", "degrees, positive clockwise as seen"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What to make of every frame.
+
+    Attributes:
+        masks: what masks may be drawn; None leaves faces bare.
+        variants: masked pictures a frame.
+        styles: crop styles to cut; none cuts nothing.
+        size: side of a crop in pixels.
+        draw: a picture with boxes, meshes and poses drawn in.
+        copy: the bare picture itself, as PNG.
+        numbered: file names carry ``_aug0``, ``_aug1``, ... also where faces are bare.
+        fps: frames a second taken from videos.
+        min_score: lowest detector score.
+        min_face_px: smaller faces stay bare.
+        quality: of JPEG files.
+        max_pixels: larger pictures are refused unread.
+    """
+
+    masks: MaskSettings | None = None
+    variants: int = 1
+    styles: tuple[str, ...] = ()
+    size: int = 112
+    draw: bool = False
+    copy: bool = False
+    numbered: bool = True
+    fps: float = 1.0
+    min_score: float = 0.5
+    min_face_px: int = 32
+    quality: int = 95
+    max_pixels: int = images.MAX_PIXELS
+
+
+def columns(wishes: Wishes) -> tuple[Column, ...]:
+    """Return the manifest's columns for these wishes."""
+    wanted = {column.name: column for column in (*masks.columns(), *POSE, *crops.COLUMNS)}
+    if wishes.masks is None:
+        for column in masks.columns():
+            wanted.pop(column.name)
+        wanted |= {column.name: column for column in masks.LABELS if column.name in {"x1", "y1", "x2", "y2"}}
+        wanted |= {column.name: column for column in crops.COLUMNS}
+    if not wishes.styles:
+        for name in ("style", "size", "matrix", "residual_px", "wearing"):
+            wanted.pop(name)
+    return tuple(wanted.values())
+
+
+def plan(root: Path, only: str | None, wishes: Wishes, models: FaceModels) -> tuple[list[Item], list[Row]]:
+    """List a folder's files, or the one file ``only`` in it; refused files come back as rows."""
+    made_with = [asdict(wishes), models.versions(), VERSION]
+    items: list[Item] = []
+    told: list[Row] = []
+    found = list(frames.scan(root)) if only is None else [frames.look(root, only)]
+    taken: dict[str, int] = {}
+    for raw in found:
+        stem = str(Path(raw.path).with_suffix(""))
+        taken[stem] = taken.get(stem, 0) + 1
+    for raw in found:
+        if isinstance(raw, frames.Rejected):
+            told.append(row(Item(fingerprint("refused", raw.path), {}), raw.path, status=REJECTED, reason=raw.reason))
+            continue
+        stem = str(Path(raw.path).with_suffix(""))
+        stem = raw.path if taken[stem] > 1 else stem
+        payload = {"source": raw.path, "path": str(root / raw.path), "kind": raw.kind, "content": raw.content}
+        items.append(Item(fingerprint(raw.content, raw.path, stem, made_with), {**payload, "stem": stem}))
+    return items, told
+
+
+class Process:
+    """Do what is wished to one file; outputs mirror the input's folders."""
+
+    def __init__(self, folder: Path, wishes: Wishes, models: FaceModels) -> None:
+        self.folder = folder
+        self.wishes = wishes
+        self.detector, self.landmarker = models.load()
+
+    def __call__(self, item: Item) -> list[Row]:
+        """Return a row an output, or with the reason why there is none."""
+        rows: list[Row] = []
+        try:
+            for time, pixels in self._frames(item):
+                rows += [row(item, item.payload["source"], time=time, **made) for made in self._frame(item, time, pixels)]
+        except (images.BadImage, frames.BadVideo) as error:
+            rows.append(row(item, item.payload["source"], status=REJECTED, reason=str(error)))
+        return rows
+
+    def _frames(self, item: Item) -> Iterator[tuple[float | None, Picture]]:
+        path, limit = Path(item.payload["path"]), self.wishes.max_pixels
+        if item.payload["kind"] == "video":
+            for shot in frames.sample_video(path, self.wishes.fps, max_pixels=limit):
+                yield shot.time, shot.pixels
+        else:
+            yield None, images.read(path, max_pixels=limit)
+
+    def _frame(self, item: Item, time: float | None, pixels: Picture) -> Iterator[dict[str, Any]]:
+        frame = fingerprint(item.payload["content"], time)
+        stem = item.payload["stem"] + ("" if time is None else f"_t{time:09.3f}")
+        faces = find_faces(pixels, self.detector, self.landmarker, min_score=self.wishes.min_score)
+        known = {face.index: _about(face) for face in faces}
+        for made in self._outputs(pixels, faces, frame, stem):
+            yield {"frame": frame, **known.get(made.get("face", -1), {}), **made}
+
+    def _outputs(self, pixels: Picture, faces: Sequence[Face], frame: str, stem: str) -> Iterator[dict[str, Any]]:
+        wishes = self.wishes
+        if wishes.copy:
+            yield {"output": self._write(f"{stem}_aug0_original.png", images.encode_png(pixels))}
+            return
+        if not faces:
+            yield {"status": SKIPPED, "reason": "no face found"}
+            return
+        if wishes.draw:
+            from ops.pictures import draw_faces
+
+            drawn = images.encode_jpeg(draw_faces(pixels, faces), wishes.quality)
+            output = self._write(f"{stem}_faces.jpg", drawn)
+            yield from ({"face": face.index, "output": output} for face in faces)
+        if wishes.masks is None:
+            yield from self._crops(pixels, faces, f"{stem}_aug0" if wishes.numbered else stem, {"wearing": "bare"})
+            return
+        ready, bare = get_ready(pixels, faces, wishes.min_face_px)
+        yield from bare
+        for variant in range(wishes.variants if ready else 0):
+            name = f"{stem}_aug{variant}"
+            picture, worn = wear(pixels, ready, frame, variant, wishes.masks)
+            output = self._write(f"{name}_masked.png", images.encode_png(picture))
+            for labels, alpha in worn:
+                soft = self._write(f"{name}_alpha_face{labels['face']}.png", images.encode_png(alpha))
+                yield {**labels, "output": output, "alpha": soft}
+            wearers = [prepared.face for prepared in ready]
+            yield from self._crops(picture, wearers, name, {"wearing": "masked", "variant": variant})
+
+    def _crops(
+        self, picture: Picture, faces: Sequence[Face], name: str, same: dict[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        for face in faces:
+            for cut in crop_rows(picture, face, self.wishes.styles, self.wishes.size):
+                crop = cut.pop("crop")
+                if crop is not None:
+                    which = f"_face{face.index}" if len(faces) > 1 else ""
+                    pixels = images.encode_jpeg(crop.pixels, self.wishes.quality)
+                    cut["output"] = self._write(f"{name}_{crop.style}{which}.jpg", pixels)
+                yield {**same, "size": self.wishes.size, **cut}
+
+    def _write(self, name: str, data: bytes) -> str:
+        write_atomic(self.folder / name, data)
+        return name
+
+
+def _about(face: Face) -> dict[str, Any]:
+    about = face_columns(face)
+    return {name: about[name] for name in ("x1", "y1", "x2", "y2", "score", "yaw", "pitch", "roll")}
