@@ -41,7 +41,7 @@ NOTHING_DONE, USAGE = 1, 2
 
 @app.command()
 def mask(
-    input: Input,  # noqa: A002 - the argument's name in the help
+    input: Input,
     output: Output,
     n_augmentations: Annotated[int, typer.Option(help="masked variants a picture", min=1)] = 1,
     no_mask: Annotated[bool, typer.Option("--no-mask", help="only crop, faces stay bare")] = False,
@@ -72,7 +72,7 @@ def mask(
 
 @app.command()
 def crop(
-    input: Input,  # noqa: A002
+    input: Input,
     output: Output,
     crop_style: Style = ["all"],  # noqa: B006
     size: Size = 112,
@@ -91,7 +91,7 @@ def crop(
 
 @app.command()
 def faces(
-    input: Input,  # noqa: A002
+    input: Input,
     output: Output,
     workers: Workers = 0,
     device: Device = "auto",
@@ -131,7 +131,7 @@ def list_models(as_json: AsJson = False) -> None:
             "file": model.file,
             "bytes": model.bytes,
             "licence": model.licence,
-            "sources": [source.kind for source in model.sources],
+            "sources": [type(source).__name__.lower() for source in model.sources],
             "here": registry.path(model.name) is not None,
         }
         for model in registry.models.values()
@@ -164,7 +164,7 @@ def verify(names: Annotated[list[str] | None, typer.Argument(help="models by nam
     states = {name: registry.verify(name) for name in names or registry.models}
     for name, state in states.items():
         print(f"{name}: {state}")
-    if any(state == "wrong checksum" for state in states.values()):
+    if any(state == "wrong" for state in states.values()):
         raise typer.Exit(NOTHING_DONE)
 
 
@@ -252,11 +252,11 @@ def _usage(text: str) -> NoReturn:
 
 def told_errors() -> tuple[type[Exception], ...]:
     """Errors whose message is meant for the user as it stands."""
-    from model_assets.registry import ChecksumMismatch, ModelUnavailable
+    from model_assets.registry import ModelUnavailable
     from ops.store import DatasetBusy
     from resources.compute import WorkerDied
 
-    return (ChecksumMismatch, DatasetBusy, ModelUnavailable, OSError, WorkerDied)
+    return (DatasetBusy, ModelUnavailable, OSError, WorkerDied)
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """The asset checks: each looks at what was written, not at what the code meant to write."""
 
+import json
+
 import dagster as dg
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ SAMPLE = 200
 MESH_POINTS = 468
 FACE_RATE = 0.5
 COVERED = 0.9
+HALF = 127
 ONE_KIND = 0.9
 EYE_TILT = 0.35
 
@@ -63,17 +66,18 @@ def meshes_whole(dataset: Dataset) -> dg.AssetCheckResult:
 
 
 def covers_what_it_claims(dataset: Dataset) -> dg.AssetCheckResult:
-    """Pass when every region read back equals its alpha, and masks worn correctly hide nose, mouth and chin."""
+    """Pass when regions lie within their alphas, and masks worn correctly hide nose, mouth and chin."""
     from ops import images
     from ops.masking.labels import decode_rle
 
     rows = _spread(dataset.read(status=DONE))
     wrong = []
     for known in rows.to_dict("records"):
-        region = decode_rle(known["region"])
-        alpha = images.read_grey(dataset.folder / known["alpha"])
+        region = decode_rle(json.loads(known["region"]))
+        alpha = images.read(dataset.folder / known["alpha"])[..., 0]
+        told = region.any() and region.shape == alpha.shape and bool((alpha[region] >= HALF).all())
         hidden = min(known["hidden_nose"], known["hidden_mouth"], known["hidden_chin"])
-        if not np.array_equal(region, alpha >= 128) or (known["state"] == "correct" and hidden < COVERED):  # noqa: PLR2004
+        if not told or (known["state"] == "correct" and hidden < COVERED):
             wrong.append(known["output"])
     return dg.AssetCheckResult(
         check_name="covers_what_it_claims",

@@ -75,7 +75,9 @@ class MaskedFacesConfig(dg.Config):
 
     variants: int = Field(default_factory=_from("masked_faces", "variants"), description="masked pictures a frame")
     kinds: dict[str, float] = Field(default_factory=_from("masked_faces", "kinds"), description="weight of each kind")
-    min_face_px: int = Field(default_factory=_from("masked_faces", "min_face_px"), description="smaller faces stay bare")
+    min_face_px: int = Field(
+        default_factory=_from("masked_faces", "min_face_px"), description="smaller faces stay bare"
+    )
     quality: int = Field(default_factory=_from("masked_faces", "quality"), description="JPEG quality")
     seed: int = Field(default_factory=_from("masked_faces", "seed"), description="another seed, other masks")
 

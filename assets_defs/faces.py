@@ -62,7 +62,9 @@ def frames(
     work = partial(frame_stage.Decode, dataset.folder, fps=config.fps, max_pixels=config.max_pixels)
     report = dataset.build(items, work, compute.mapper(), refused=told, progress=progress(f"frames {source}"))
     found = [checks.decodable(dataset), checks.duplicates(dataset)]
-    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheets.of_frames(dataset, workspace.folder))
+    return recorded(
+        context, config, workspace, dataset, report, checks=found, sheet=sheets.of_frames(dataset, workspace.folder)
+    )
 
 
 @dg.asset(deps=[frames], **per_source("face_geometry", "litert", blocking="meshes_whole", warning="face_rate"))
@@ -83,11 +85,14 @@ def face_geometry(
     work = partial(face_stage.Look, finder, **limits, max_pixels=section("frames")["max_pixels"])
     report = dataset.build(items, work, compute.mapper(), progress=progress(f"face_geometry {source}"))
     found = [checks.meshes_whole(dataset), checks.face_rate(dataset)]
-    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheets.of_faces(dataset, workspace.folder))
+    return recorded(
+        context, config, workspace, dataset, report, checks=found, sheet=sheets.of_faces(dataset, workspace.folder)
+    )
 
 
 @dg.asset(
-    deps=[frames, face_geometry], **per_source("masked_faces", "numpy", blocking="covers_what_it_claims", warning="variety")
+    deps=[frames, face_geometry],
+    **per_source("masked_faces", "numpy", blocking="covers_what_it_claims", warning="variety"),
 )
 def masked_faces(
     context: dg.AssetExecutionContext, config: MaskedFacesConfig, workspace: Workspace, compute: Compute
@@ -102,15 +107,17 @@ def masked_faces(
     work = partial(mask_stage.Wear, dataset.folder, settings, **shape, max_pixels=section("frames")["max_pixels"])
     unseen = workspace.dataset("face_geometry", source).read(["source", "status", "reason"])
     report = dataset.build(
-        items, work, compute.mapper(), also=partial(mask_stage.logs, unseen), progress=progress(f"masked_faces {source}")
+        items,
+        work,
+        compute.mapper(),
+        also=partial(mask_stage.logs, unseen),
+        progress=progress(f"masked_faces {source}"),
     )
     found = [checks.covers_what_it_claims(dataset), checks.variety(dataset)]
     return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheets.of_outputs(dataset, "kind"))
 
 
-@dg.asset(
-    deps=[frames, face_geometry, masked_faces], **per_source("aligned_crops", "opencv", blocking="eyes_in_place")
-)
+@dg.asset(deps=[frames, face_geometry, masked_faces], **per_source("aligned_crops", "opencv", blocking="eyes_in_place"))
 def aligned_crops(
     context: dg.AssetExecutionContext, config: AlignedCropsConfig, workspace: Workspace, compute: Compute
 ) -> dg.MaterializeResult:
@@ -132,4 +139,6 @@ def aligned_crops(
     )
     report = dataset.build(items, work, compute.mapper(), progress=progress(f"aligned_crops {source}"))
     found = [checks.eyes_in_place(dataset, geometry)]
-    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheets.of_outputs(dataset, "style"))
+    return recorded(
+        context, config, workspace, dataset, report, checks=found, sheet=sheets.of_outputs(dataset, "style")
+    )

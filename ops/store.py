@@ -332,9 +332,7 @@ class Dataset:
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
-        rejects = table.filter(pc.not_equal(table["status"], DONE)).select(
-            ["source", "face", "status", "reason"]
-        )
+        rejects = table.filter(pc.not_equal(table["status"], DONE)).select(["source", "face", "status", "reason"])
         for name, rows in ((REJECTS, rejects), (MANIFEST, table)):
             sink = pa.BufferOutputStream()
             pq.write_table(rows, sink, compression="zstd")

@@ -12,9 +12,9 @@ import dagster as dg
 from assets_defs.config import section
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.results import MADE_OF, made_of
+from ops.store import directory_md5
 from orchestration.definitions import defs
 from orchestration.home import home
-from ops.store import directory_md5
 
 SOURCE = "source"
 
@@ -102,9 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
     home()
     wanted = [asset for asset in known if asset in told.assets or "all" in told.assets]
-    well = materialize(
-        wanted, told.source or present, workers=told.workers, device=told.device, force=told.force
-    )
+    well = materialize(wanted, told.source or present, workers=told.workers, device=told.device, force=told.force)
     return 0 if well else 1
 
 

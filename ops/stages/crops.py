@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ops import alignment, images
-from ops.alignment import resolve_styles
 from ops.stages.faces import face_of
 from ops.store import REJECTED, Column, Item, fingerprint, row, write_atomic
 

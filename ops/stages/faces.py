@@ -53,7 +53,10 @@ def plan(frames: pd.DataFrame, data: Path, models: FaceModels, *, min_score: flo
     settings = {"models": models.versions(), "min_score": min_score, "max_faces": max_faces, "version": VERSION}
     carried = ["frame", "source", "time", "picture", "identity"]
     return [
-        Item(fingerprint(known["fingerprint"], known["frame"], settings), {**_plain(known), "path": str(data / known["picture"])})
+        Item(
+            fingerprint(known["fingerprint"], known["frame"], settings),
+            {**_plain(known), "path": str(data / known["picture"])},
+        )
         for known in frames[["fingerprint", *carried]].to_dict("records")
     ]
 
@@ -89,8 +92,15 @@ def face_columns(face: Face) -> dict[str, Any]:
     x1, y1, x2, y2 = face.box
     return {
         "face": face.index,
-        **{"x1": x1, "y1": y1, "x2": x2, "y2": y2, "score": face.score, "sharpness": face.sharpness},
-        **{"yaw": yaw, "pitch": pitch, "roll": roll},
+        "x1": x1,
+        "y1": y1,
+        "x2": x2,
+        "y2": y2,
+        "score": face.score,
+        "sharpness": face.sharpness,
+        "yaw": yaw,
+        "pitch": pitch,
+        "roll": roll,
         "points5": np.ravel(face.points5),
         "mesh": np.ravel(face.mesh),
     }

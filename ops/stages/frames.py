@@ -145,6 +145,4 @@ class Decode:
     def _rejected(item: Item, error: Exception) -> Row:
         known = item.payload
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        return row(
-            item, known["source"], status=REJECTED, reason=reason, kind=known["kind"], content=known["content"]
-        )
+        return row(item, known["source"], status=REJECTED, reason=reason, kind=known["kind"], content=known["content"])

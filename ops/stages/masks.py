@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 VERSION = 1
 LABELS = (
     Column("variant", "int32", "which variant of the frame, from 0"),
-    Column("alpha", "string", "soft alpha of the mask, 8-bit PNG of the picture's size, in this folder"),
-    Column("region", "string", "pixels with alpha of at least a half, COCO run lengths as JSON"),
+    Column("alpha", "string", "soft alpha of mask and contact shadow, 8-bit PNG of the picture's size"),
+    Column("region", "string", "pixels that mask and straps cover at least half, COCO run lengths as JSON"),
     Column("x1", "float32", "left edge of the face box, pixels"),
     Column("y1", "float32", "upper edge"),
     Column("x2", "float32", "right edge, exclusive"),
@@ -115,61 +115,62 @@ class Wear:
             picture, worn = wear(pixels, ready, known["frame"], variant, self.settings)
             output = f"{item.fingerprint}_v{variant}.jpg"
             write_atomic(self.folder / output, images.encode_jpeg(picture, self.quality))
-            for columns, alpha in worn:
-                columns["output"] = output
-                columns["alpha"] = f"{item.fingerprint}_v{variant}_face{columns['face']}_alpha.png"
-                write_atomic(self.folder / columns["alpha"], images.encode_png(alpha))
-                rows.append(row(item, known["source"], **same, **columns))
+            for labels, alpha in worn:
+                soft = f"{item.fingerprint}_v{variant}_face{labels['face']}_alpha.png"
+                write_atomic(self.folder / soft, images.encode_png(alpha))
+                rows.append(row(item, known["source"], **same, **labels, output=output, alpha=soft))
         return rows
 
 
 def get_ready(
     pixels: Picture, faces: Sequence[Face], min_face_px: float
-) -> tuple[list[PreparedFace], list[dict[str, Any]]]:
+) -> tuple[list[tuple[Face, PreparedFace]], list[dict[str, Any]]]:
     """Prepare the faces that can wear a mask; the others come back as columns with a reason."""
     ready, bare = [], []
     for face in faces:
         try:
             if face.box.height < min_face_px:
-                raise MaskingError(f"face of {face.box.height:.0f} px is smaller than {min_face_px:g} px")
-            ready.append(prepare(pixels, face))
+                raise MaskingError(f"a face of {face.box.height:.0f} px is smaller than {min_face_px:g} px")
+            ready.append((face, prepare(pixels, face)))
         except MaskingError as error:
             bare.append({"face": face.index, "status": SKIPPED, "reason": str(error)})
     return ready, bare
 
 
 def wear(
-    pixels: Picture, ready: Sequence[PreparedFace], key: str, variant: int, settings: MaskSettings
+    pixels: Picture, ready: Sequence[tuple[Face, PreparedFace]], key: str, variant: int, settings: MaskSettings
 ) -> tuple[Picture, list[tuple[dict[str, Any], Picture]]]:
     """Draw one variant of a picture.
 
     Args:
         pixels: the bare picture.
-        ready: its prepared faces.
+        ready: its faces, prepared.
         key: the picture's identity; with the face's index and the variant it decides every drawn parameter.
         variant: which variant.
         settings: what may be drawn.
 
     Returns:
         The picture with every face masked, and for each face its labels and its alpha as 8-bit grey, full size.
+
+    Raises:
+        MaskingError: nothing of a mask would be inside the picture.
     """
-    picture, worn = pixels.copy(), []
-    for prepared in ready:
-        face = prepared.face
+    picture, worn = pixels, []
+    for face, prepared in ready:
         spec = draw_spec(f"{key}/{face.index}/{variant}", settings)
-        masked = render(prepared, spec)
-        masked.paste(picture)
-        alpha = masked.full_alpha(pixels.shape[:2])
-        region = alpha >= 128  # noqa: PLR2004 - half of 255
+        masked = render(picture, face, spec, prepared=prepared)
+        picture, region = masked.picture, masked.full_region()
         visible = visible_fractions(face, region)
         labels = {
-            **{"face": face.index, "variant": variant, "region": json.dumps(encode_rle(region))},
+            "face": face.index,
+            "variant": variant,
+            "region": json.dumps(encode_rle(region)),
             **dict(zip(("x1", "y1", "x2", "y2"), face.box, strict=True)),
             **dict(zip(("mask_x1", "mask_y1", "mask_x2", "mask_y2"), masked.box, strict=True)),
             **{f"hidden_{part}": 1 - share for part, share in visible._asdict().items()},
             **spec.as_row(),
         }
-        worn.append((labels, alpha))
+        worn.append((labels, np.rint(masked.full_alpha() * 255).astype(np.uint8)))
     return picture, worn
 
 

@@ -115,7 +115,9 @@ class Process:
         rows: list[Row] = []
         try:
             for time, pixels in self._frames(item):
-                rows += [row(item, item.payload["source"], time=time, **made) for made in self._frame(item, time, pixels)]
+                rows += [
+                    row(item, item.payload["source"], time=time, **made) for made in self._frame(item, time, pixels)
+                ]
         except (images.BadImage, frames.BadVideo) as error:
             rows.append(row(item, item.payload["source"], status=REJECTED, reason=str(error)))
         return rows
@@ -162,7 +164,7 @@ class Process:
             for labels, alpha in worn:
                 soft = self._write(f"{name}_alpha_face{labels['face']}.png", images.encode_png(alpha))
                 yield {**labels, "output": output, "alpha": soft}
-            wearers = [prepared.face for prepared in ready]
+            wearers = [face for face, _ in ready]
             yield from self._crops(picture, wearers, name, {"wearing": "masked", "variant": variant})
 
     def _crops(

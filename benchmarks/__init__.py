@@ -1,0 +1,1 @@
+"""The benchmarks: each prints figures measured in one run."""

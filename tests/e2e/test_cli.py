@@ -1,0 +1,116 @@
+"""The command line as a user runs it: files and folders in, mirrored outputs, exit codes, one JSON object."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ops import images
+from ops.sample import make_sample
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow
+
+
+def maskline(*arguments: object, code: int = 0) -> str:
+    command = [sys.executable, "-m", "apps.cli", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("in")
+    make_sample(folder / "made")
+    pictures = sorted((folder / "made").rglob("*.jpg"))[:3]
+    (folder / "photos" / "a b").mkdir(parents=True)
+    for path in pictures:
+        shutil.copy(path, folder / "photos" / "a b")
+    (folder / "photos" / "empty.png").write_bytes(b"")
+    return folder / "photos"
+
+
+def test_mask_mirrors_folders_and_names(photos, tmp_path):
+    out = tmp_path / "out"
+    told = json.loads(
+        maskline("mask", photos, out, "--n-augmentations", 2, "--crop-style", "buffalo", "--workers", 1, "--json")
+    )
+    assert told.keys() == {"pictures", "faces", "outputs", "skipped", "rejected", "seconds"}
+    assert (told["pictures"], told["rejected"]) == (4, 1)
+    stems = [path.stem for path in (photos / "a b").iterdir()]
+    for stem in stems:
+        for variant in range(2):
+            assert (out / "a b" / f"{stem}_aug{variant}_masked.png").is_file()
+            assert list((out / "a b").glob(f"{stem}_aug{variant}_buffalo*.jpg"))
+    rows = pd.read_parquet(out / "manifest.parquet")
+    assert {"source", "output", "face", "status", "reason", "region", "state", "x1", "matrix", "kind"} <= set(rows)
+    assert rows.loc[rows["source"] == "empty.png", "status"].tolist() == ["rejected"]
+    assert "empty.png" in (out / "missed_images.txt").read_text()
+    before = (out / "manifest.parquet").read_bytes()
+    log = (out / "logs.csv").read_text()
+    maskline("mask", photos, out, "--n-augmentations", 2, "--crop-style", "buffalo", "--json")
+    assert (out / "manifest.parquet").read_bytes() == before
+    assert (out / "logs.csv").read_text() == log
+
+
+def test_masks_alone_crops_alone_and_neither(photos, tmp_path):
+    picture = next((photos / "a b").iterdir())
+    maskline("mask", picture, tmp_path / "masks", "--no-crop")
+    assert not list((tmp_path / "masks").glob("*.jpg"))
+    assert (tmp_path / "masks" / f"{picture.stem}_aug0_masked.png").is_file()
+    maskline("mask", picture, tmp_path / "crops", "--no-mask")
+    assert not list((tmp_path / "crops").glob("*.png"))
+    assert list((tmp_path / "crops").glob(f"{picture.stem}_aug0_arcface*.jpg"))
+    maskline("mask", picture, tmp_path / "neither", "--no-mask", "--no-crop")
+    copy = images.read(tmp_path / "neither" / f"{picture.stem}_aug0_original.png")
+    assert np.array_equal(copy, images.read(picture))
+
+
+def test_crop_and_faces(photos, tmp_path):
+    maskline("crop", photos, tmp_path / "crops", "--crop-style", "arcface", "--size", 224)
+    crops = list((tmp_path / "crops" / "a b").glob("*_arcface*.jpg"))
+    assert crops
+    assert all(images.read(path).shape == (224, 224, 3) for path in crops)
+    maskline("faces", photos, tmp_path / "faces")
+    rows = pd.read_parquet(tmp_path / "faces" / "manifest.parquet")
+    assert {"x1", "y1", "x2", "y2", "score", "yaw", "pitch", "roll"} <= set(rows)
+    assert rows.loc[rows["status"] == "done", "yaw"].notna().all()
+
+
+def test_same_seed_same_bytes_other_seed_other_masks(photos, tmp_path):
+    picture = next((photos / "a b").iterdir())
+    for name, seed in (("one", 1), ("same", 1), ("other", 2)):
+        maskline("mask", picture, tmp_path / name, "--no-crop", "--seed", seed)
+    one, same, other = (
+        (tmp_path / n / f"{picture.stem}_aug0_masked.png").read_bytes() for n in ("one", "same", "other")
+    )
+    assert one == same
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["mask", "nowhere.jpg", "{out}"], 2, "nowhere.jpg does not exist"),
+        (["mask", "{photos}", "{photos}/out"], 2, "lies inside INPUT"),
+        (["mask", "{photos}", "{out}", "--crop-style", "bufalo"], 2, "buffalo"),
+        (["mask", "{photos}", "{out}", "--detector", "retina"], 2, "blazeface"),
+        (["mask", "{photos}/empty.png", "{out}"], 1, "rejected"),
+        (["mask", "{photos}"], 2, "Missing argument"),
+    ],
+)
+def test_wrong_usage_and_hopeless_input(photos, tmp_path, arguments, code, words):
+    filled = [text.format(photos=photos, out=tmp_path / "out") for text in arguments]
+    assert words in " ".join(maskline(*filled, code=code).split())
+
+
+def test_models_are_listed():
+    models = json.loads(maskline("models", "list", "--json"))
+    assert {"blazeface_short", "face_mesh", "dlib_68"} <= {model["name"] for model in models}
+    assert all(model["licence"] and model["sources"] for model in models)
