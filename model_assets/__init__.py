@@ -1,0 +1,1 @@
+"""The models: what each is, where it comes from, and a verified copy of it on this machine."""
