@@ -1,0 +1,245 @@
+"""Bytes to pixels and back: every picture the project opens is opened here.
+
+What comes out is RGB ``uint8``, upright (EXIF orientation applied), shape ``(height, width, 3)``:
+
+- grey is repeated into three channels; 16-bit grey is scaled from its full range, ``round(value / 257)``;
+- 16-bit colour keeps its high bytes; CMYK is converted without a profile;
+- transparent pixels, also those of palettes, are laid over white;
+- of an animated or paged file the first picture is taken.
+
+Colour profiles are left alone: values are passed on as the file stores them. What can't be decoded whole and without a
+complaint of the decoder is refused with a reason; sizes are checked in the header, before any pixel is allocated.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from ops.records import Picture
+
+MAX_PIXELS = 100_000_000
+MIN_SIDE = 16
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".gif"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm"})
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_ORIENTATION_TAG = 0x0112
+
+
+class BadImage(ValueError):
+    """Bytes that are no usable picture.
+
+    Attributes:
+        reason: one short sentence, the same for the same bytes.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ImageInfo(NamedTuple):
+    """What a picture's header says; width and height are those of the upright picture."""
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    orientation: int
+    frames: int
+
+
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode a JPEG, PNG, WebP, BMP, TIFF, GIF or (with pillow-heif) HEIC file.
+
+    Args:
+        data: the whole file.
+        max_pixels: larger pictures are refused unread.
+
+    Raises:
+        BadImage: empty, no picture, damaged, too small or too large.
+    """
+    with _opened(data, max_pixels) as picture:
+        pixels = _jpeg(picture, data) if picture.format in {"JPEG", "MPO"} else _converted(picture)
+        return turned(pixels, _orientation(picture))
+
+
+def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode a file as :func:`decode` does.
+
+    Raises:
+        BadImage: also when the file can't be read.
+    """
+    return decode(_bytes(path), max_pixels=max_pixels)
+
+
+def read_grey(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode an 8-bit grey file, such as a stored alpha, to ``(height, width)``.
+
+    Raises:
+        BadImage: also when the file can't be read or isn't 8-bit grey.
+    """
+    with _opened(_bytes(path), max_pixels) as picture:
+        if picture.mode != "L":
+            raise BadImage(f"not an 8-bit grey picture: its mode is {picture.mode}")
+        return np.array(picture)
+
+
+def describe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
+    """Read a picture's header without decoding its pixels.
+
+    Raises:
+        BadImage: as in :func:`decode`, except for damage behind the header.
+    """
+    with _opened(data, max_pixels) as picture:
+        orientation = _orientation(picture)
+        # Pillow turns TIFF sizes itself, already in the header
+        swapped = orientation > 4 and picture.format != "TIFF"
+        width, height = reversed(picture.size) if swapped else picture.size
+        count = getattr(picture, "n_frames", 1)
+        return ImageInfo(picture.format or "", picture.mode, width, height, orientation, count)
+
+
+def size_problem(width: int, height: int, max_pixels: int) -> str | None:
+    """Say what is wrong with a picture's size, or None.
+
+    >>> size_problem(1, 1, MAX_PIXELS)
+    'too small: 1 x 1 pixels, at least 16 a side'
+    """
+    if width * height > max_pixels:
+        return f"too large: {width * height} pixels, at most {max_pixels}"
+    if min(width, height) < MIN_SIDE:
+        return f"too small: {width} x {height} pixels, at least {MIN_SIDE} a side"
+    return None
+
+
+def turned(pixels: Picture, orientation: int) -> Picture:
+    """Turn a stored picture upright.
+
+    Args:
+        pixels: as stored.
+        orientation: as EXIF 2.32 numbers it; 1 and unknown numbers leave the picture as it is.
+    """
+    if orientation in {5, 6, 7, 8}:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in {2, 3, 6, 7}:
+        pixels = pixels[:, ::-1]
+    if orientation in {3, 4, 7, 8}:
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 95, *, subsampling: str = "444") -> bytes:
+    """Encode RGB ``(h, w, 3)`` or grey ``(h, w)`` as baseline JPEG.
+
+    Args:
+        pixels: RGB or grey.
+        quality: 1 to 100.
+        subsampling: of the colour channels: ``444``, ``422``, ``420``, ``440`` or ``411``.
+    """
+    import simplejpeg
+
+    if pixels.ndim == 2:
+        grey = np.ascontiguousarray(pixels[..., None])
+        return simplejpeg.encode_jpeg(grey, quality, "GRAY", "Gray", fastdct=False)
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, "RGB", subsampling, fastdct=False)
+
+
+def encode_png(pixels: NDArray[np.uint8], level: int = 1) -> bytes:
+    """Encode RGB ``(h, w, 3)`` or grey ``(h, w)`` as PNG; ``level`` is zlib's, 0 (fast) to 9 (small)."""
+    import cv2
+
+    stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, level])
+    if not done:
+        raise ValueError(f"no PNG of an array of shape {pixels.shape} and type {pixels.dtype}")
+    return data.tobytes()
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadImage(f"cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def _opened(data: bytes, max_pixels: int) -> Iterator[Image]:
+    """Open with Pillow, check the size, and turn whatever a decoder throws at hostile bytes into BadImage."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not data:
+        raise BadImage("empty file")
+    formats = (*_FORMATS, *_heif(data))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(io.BytesIO(data), formats=formats)
+        with opened as picture:
+            problem = size_problem(*picture.size, max_pixels)
+            if problem:
+                raise BadImage(problem)
+            yield picture
+    except BadImage:
+        raise
+    except UnidentifiedImageError:
+        raise BadImage("not a picture: no JPEG, PNG, WebP, BMP, TIFF, GIF or HEIC") from None
+    except Image.DecompressionBombError as error:  # Pillow's own limit, about 179 million, comes before ours
+        (pixels,) = re.findall(r"\((\d+) pixels", str(error))
+        raise BadImage(f"too large: {pixels} pixels, at most {max_pixels}") from error
+    except Exception as error:
+        raise BadImage(f"damaged: {error}") from error
+
+
+def _heif(data: bytes) -> tuple[str, ...]:
+    if data[4:8] != b"ftyp" or data[8:12] not in _HEIF_BRANDS:
+        return ()
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise BadImage("HEIC pictures need the package pillow-heif") from None
+    register_heif_opener()
+    return ("HEIF",)
+
+
+def _orientation(picture: Image) -> int:
+    value = picture.getexif().get(_ORIENTATION_TAG, 1)
+    return value if value in range(1, 9) else 1
+
+
+def _jpeg(picture: Image, data: bytes) -> Picture:
+    """Decode a JPEG; a warning of libjpeg's is an error, for it means that pixels were made up."""
+    import simplejpeg
+
+    if picture.mode == "CMYK":
+        simplejpeg.decode_jpeg(data, "CMYK", strict=True)
+        return _converted(picture)
+    return simplejpeg.decode_jpeg(data, "RGB", strict=True)
+
+
+def _converted(picture: Image) -> Picture:
+    from PIL import Image
+
+    if picture.mode.startswith("I;16"):
+        grey = ((np.asarray(picture).astype(np.uint32) + 128) // 257).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if picture.mode in {"I", "F"}:
+        raise BadImage(f"its values have no fixed range (32 bit, mode {picture.mode})")
+    if picture.has_transparency_data:
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture.convert("RGBA"))
+    return np.asarray(picture.convert("RGB"))

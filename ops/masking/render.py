@@ -1,0 +1,299 @@
+"""Put a mask on a face: surface, depth, light, camera, and alpha-correct composition in the face's own rectangle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ops.masking import garments, textures
+from ops.masking.labels import encode_rle
+from ops.masking.light import Light, blur, estimate
+from ops.raster import compiled, rasterise
+from ops.records import Box
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ops.masking.spec import MaskSpec
+    from ops.records import Face, Floats, Picture
+
+SMALLEST = 12
+"""Width and height in pixels below which a mask is not drawn."""
+
+_BEHIND = 0.035  # face widths by which the face's mesh is set back, so that it never pokes through the cloth
+
+
+class MaskingError(ValueError):
+    """A face that can't be masked.
+
+    Attributes:
+        reason: why, in one sentence.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedFace:
+    """What all variants of one face share.
+
+    Attributes:
+        roi: x1, y1, x2, y2 whole pixels: the part of the picture that a mask on this face may change.
+        scale: samples a pixel along each axis.
+        frame: the head's axes.
+        net: control points of the chart over the lower face, in picture pixels.
+        mesh: ``(468, 3)`` picture pixels.
+        depth: of the bare face, samples of the roi.
+        skin: share of each of the roi's pixels that the face's mesh covers.
+        light: estimated light and camera.
+    """
+
+    roi: tuple[int, int, int, int]
+    scale: int
+    frame: garments.Frame
+    net: Floats
+    mesh: Floats
+    depth: Floats
+    skin: Floats
+    light: Light
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Masked:
+    """A picture with a mask drawn on one face.
+
+    Attributes:
+        picture: the whole picture, a new array.
+        spec: what was drawn.
+        alpha: how much of each pixel is mask, strap or contact shadow, float32; only the part from ``offset`` on. Where
+            it is 0 the picture's bytes are the input's.
+        region: bool, where mask and straps cover at least half of a pixel; the same part.
+        offset: x, y of that part's top left pixel.
+        box: around the region, in picture pixels.
+    """
+
+    picture: Picture
+    spec: MaskSpec
+    alpha: Floats
+    region: NDArray[np.bool_]
+    offset: tuple[int, int]
+    box: Box
+
+    def full_alpha(self) -> Floats:
+        """Return alpha for the whole picture."""
+        return self._full(self.alpha)
+
+    def full_region(self) -> NDArray[np.bool_]:
+        """Return the region for the whole picture."""
+        return self._full(self.region)
+
+    def region_rle(self) -> dict[str, list[int]]:
+        """Return the whole picture's region as COCO's uncompressed run lengths."""
+        return encode_rle(self.full_region())
+
+    def _full(self, part: NDArray[Any]) -> NDArray[Any]:
+        full = np.zeros(self.picture.shape[:2], part.dtype)
+        x, y = self.offset
+        full[y : y + part.shape[0], x : x + part.shape[1]] = part
+        return full
+
+
+def prepare(pixels: Picture, face: Face) -> PreparedFace:
+    """Work out what all masks on a face share: geometry, depth and light.
+
+    Raises:
+        MaskingError: the face is too small, or the part that a mask would cover lies outside of the picture.
+    """
+    mesh = face.mesh
+    frame = garments.head_frame(mesh)
+    net = garments.control_net(mesh, frame)
+    span = np.ptp(net[..., :2].reshape(-1, 2), axis=0)
+    if not np.isfinite(span).all() or span.min() < SMALLEST:
+        raise MaskingError(f"the mask would be {span[0]:.0f} x {span[1]:.0f} px; at least {SMALLEST} are needed")
+    points = np.concatenate([mesh[:, :2], net[..., :2].reshape(-1, 2)])
+    height, width = pixels.shape[:2]
+    margin = 0.12 * frame.unit
+    x1, y1 = np.maximum(np.floor(points.min(0) - margin).astype(int), 0)
+    x2, y2 = np.minimum(np.ceil(points.max(0) + margin).astype(int) + 1, (width, height))
+    if x2 - x1 < SMALLEST or y2 - y1 < SMALLEST:
+        raise MaskingError("the face lies outside of the picture")
+    scale = int(np.clip(round(360 / frame.unit), 2, 4)) if frame.unit < 900 else 1
+    triangles = _face_triangles()
+    moved = mesh - np.array([x1, y1, 0], np.float32)
+    behind = _samples(mesh, (x1, y1), scale) + np.array([0, 0, _BEHIND * frame.unit * scale])
+    bare = rasterise(behind, triangles, np.empty((len(mesh), 0), np.float32), ((y2 - y1) * scale, (x2 - x1) * scale))
+    parts = [bare.covered[j::scale, i::scale] for j in range(scale) for i in range(scale)]
+    skin = np.asarray(np.mean(np.stack(parts), axis=0), np.float32)
+    light = estimate(pixels[y1:y2, x1:x2], moved, _vertex_normals(mesh, triangles), frame.unit)
+    return PreparedFace((int(x1), int(y1), int(x2), int(y2)), scale, frame, net, mesh, bare.depth, skin, light)
+
+
+def render(pixels: Picture, face: Face, spec: MaskSpec, *, prepared: PreparedFace | None = None) -> Masked:
+    """Draw one mask on one face.
+
+    Args:
+        pixels: the picture, left as it is. For several faces pass the last result's picture on.
+        face: where.
+        spec: what.
+        prepared: the face's `prepare`, when it gets several masks.
+
+    Raises:
+        MaskingError: the face is too small, or nothing of the mask would be inside the picture.
+    """
+    prepared = prepared or prepare(pixels, face)
+    layer, offset = _draw(prepared, spec)
+    sigma = float(np.sqrt(max(prepared.light.blur**2 - 0.3**2, 0.0)))
+    if sigma > 0.25:
+        layer = blur(layer, sigma)
+    height, width = layer.shape[:2]
+    (x, y), (x1, y1) = offset, prepared.roi[:2]
+    skin = prepared.skin[y - y1 : y - y1 + height, x - x1 : x - x1 + width]
+    soft = blur(np.ascontiguousarray(layer[..., 3:]), max(0.02 * prepared.frame.unit, 0.5))[..., 0]
+    picture = pixels.copy()
+    alpha = np.zeros((height, width), np.float32)
+    compiled(_blend)(picture[y : y + height, x : x + width], layer, soft, skin, alpha)
+    region = layer[..., 3] >= 0.5
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    if not len(rows):
+        raise MaskingError("the mask lies outside of the picture")
+    box = Box(*(float(n) for n in (x + columns[0], y + rows[0], x + columns[-1] + 1, y + rows[-1] + 1)))
+    return Masked(picture, spec, alpha, region, offset, box)
+
+
+def _draw(prepared: PreparedFace, spec: MaskSpec) -> tuple[Floats, tuple[int, int]]:
+    """Return the mask as premultiplied ``(height, width, 4)`` in grey levels and alpha, and where its corner is."""
+    frame, light = prepared.frame, prepared.light
+    surface = garments.lay(prepared.net, frame, spec)
+    paths = garments.strap_paths(surface, prepared.mesh, frame, spec)
+    ribbons = _ribbons(paths, max((0.024 if spec.straps == "loops" else 0.032) * frame.unit, 1.0))
+    points = np.concatenate([surface.vertices.reshape(-1, 3), ribbons])
+    attributes = np.empty((len(points), 3), np.float32)
+    cloth = len(points) - len(ribbons)
+    attributes[:cloth, :2] = np.stack(garments.uv_grid(), -1).reshape(-1, 2)
+    attributes[:cloth, 2] = light.on(surface.normals).ravel()
+    attributes[cloth:] = np.tile([[3, -1, 0.96], [3, 0, 0.96], [3, 1, 0.96]], (len(ribbons) // 3, 1))
+    x1, y1, x2, y2 = prepared.roi
+    margin = int(np.ceil(2.5 * light.blur + 0.05 * frame.unit)) + 1
+    low = np.clip(np.floor(points[:, :2].min(0)).astype(int) - margin, (x1, y1), (x2, y2))
+    high = np.clip(np.ceil(points[:, :2].max(0)).astype(int) + margin, (x1, y1), (x2, y2))
+    if (high <= low).any():
+        raise MaskingError("the mask lies outside of the picture")
+    scale, (width, height) = prepared.scale, high - low
+    top, left = (low[1] - y1) * scale, (low[0] - x1) * scale
+    drawn = rasterise(
+        _samples(points, (int(low[0]), int(low[1])), scale),
+        _mask_triangles(len(paths), paths.shape[1]),
+        attributes,
+        (int(height) * scale, int(width) * scale),
+        prepared.depth[top : top + height * scale, left : left + width * scale],
+    )
+    size = 256 if frame.unit < 400 else 512
+    layer = np.zeros((int(height), int(width), 4), np.float32)
+    texture = textures.pattern(spec, size), textures.shade(spec, size)
+    compiled(_colour)(drawn.image, drawn.covered, _display(spec, light), *texture, scale, layer)
+    return layer, (int(low[0]), int(low[1]))
+
+
+def _display(spec: MaskSpec, light: Light) -> Floats:
+    """Return the spec's palette under a light, ``(5, 3)`` grey levels."""
+    colours = textures.palette(spec) * light.white
+    grey = (colours @ [0.299, 0.587, 0.114])[:, None]
+    return (255 * (grey + light.saturation * (colours * light.cast - grey))).astype(np.float32)
+
+
+def _samples(points: Floats, corner: tuple[int, int], scale: int) -> Floats:
+    """Return picture points as sample coordinates of a part that begins at ``corner``."""
+    moved = (points - np.array([*corner, 0], np.float32)) * scale
+    moved[:, :2] += 0.5 * scale - 0.5
+    return moved
+
+
+def _ribbons(paths: Floats, width: float) -> Floats:
+    """Return bands along ``(k, n, 3)`` paths, turned to the camera: ``(3 k n, 3)``, left, middle, right."""
+    along = paths[:, -1, :2] - paths[:, 0, :2]
+    along = along / np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)[:, None]
+    shift = np.column_stack([-along[:, 1], along[:, 0], 0 * along[:, 0]])[:, None] * np.float32(width / 2)
+    return np.stack([paths - shift, paths, paths + shift], 2).reshape(-1, 3)
+
+
+@lru_cache(maxsize=1)
+def _mask_triangles(straps: int, length: int) -> NDArray[np.int32]:
+    """Return the triangles of the cloth's grid and of the straps' bands after it."""
+    first, band = garments.GRID[0] * garments.GRID[1], garments.grid_triangles(length, 3)
+    parts = [band + first + n * 3 * length for n in range(straps)]
+    return np.concatenate([garments.grid_triangles(*garments.GRID), *parts])
+
+
+@lru_cache(maxsize=1)
+def _face_triangles() -> NDArray[np.int32]:
+    from ops.geometry import canonical_mesh
+
+    return canonical_mesh().triangles
+
+
+def _vertex_normals(mesh: Floats, triangles: NDArray[np.int32]) -> Floats:
+    """Return outward unit normals of a face's mesh, ``(468, 3)``."""
+    a, b, c = (mesh[triangles[:, n]].astype(np.float64) for n in range(3))
+    flat = np.cross(b - a, c - a)
+    normals = np.zeros(mesh.shape)
+    for n in range(3):
+        np.add.at(normals, triangles[:, n], flat)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1), 1e-9)[:, None]
+    back = mesh[[234, 454]].mean(0) - mesh[4]  # whichever way triangles wind, the nose tip looks out of the head
+    return (normals * -np.sign(normals[4] @ back)).astype(np.float32)
+
+
+def _colour(image: Any, covered: Any, palette: Any, pattern: Any, shade: Any, scale: int, layer: Any) -> None:
+    """Colour the samples and average each pixel's, alpha-premultiplied."""
+    height, width = layer.shape[0], layer.shape[1]
+    size = pattern.shape[0]
+    share = np.float32(1.0 / (scale * scale))
+    for y in range(height):
+        for x in range(width):
+            red, green, blue, alpha = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
+            for j in range(y * scale, (y + 1) * scale):
+                for i in range(x * scale, (x + 1) * scale):
+                    if not covered[j, i]:
+                        continue
+                    u, v, bright = image[j, i, 0], image[j, i, 1], image[j, i, 2]
+                    if u > 2.0:
+                        entry = 4
+                        bright *= np.float32(1.0) - np.float32(0.18) * v * v
+                    else:
+                        column = min(max(int((u + np.float32(1.0)) * np.float32(0.5) * size), 0), size - 1)
+                        place = min(max(v * size - np.float32(0.5), np.float32(0.0)), np.float32(size - 1.001))
+                        row = int(place)
+                        part = place - row
+                        entry = pattern[int(place + np.float32(0.5)), column]
+                        bright *= shade[row, column] * (np.float32(1.0) - part) + shade[row + 1, column] * part
+                    red += bright * palette[entry, 0]
+                    green += bright * palette[entry, 1]
+                    blue += bright * palette[entry, 2]
+                    alpha += np.float32(1.0)
+            if alpha > 0:
+                layer[y, x, 0], layer[y, x, 1], layer[y, x, 2] = red * share, green * share, blue * share
+                layer[y, x, 3] = alpha * share
+
+
+def _blend(picture: Any, layer: Any, soft: Any, skin: Any, alpha: Any) -> None:
+    """Lay ``layer`` and the shadow that it casts on the skin over ``picture``, in place; write the joint ``alpha``."""
+    for y in range(picture.shape[0]):
+        for x in range(picture.shape[1]):
+            cloth = layer[y, x, 3]
+            shadow = np.float32(0.45) * min(soft[y, x], np.float32(1.0)) * skin[y, x]
+            total = cloth + (np.float32(1.0) - cloth) * shadow
+            if total < np.float32(0.004):
+                continue
+            alpha[y, x] = min(total, np.float32(1.0))
+            for c in range(3):
+                colour = layer[y, x, c]
+                if colour > np.float32(204.0) * cloth:  # highlights roll off before they clip
+                    part = colour / (np.float32(255.0) * cloth)
+                    colour = np.float32(255.0) * cloth * (np.float32(1.0) - np.float32(0.04) / (part - np.float32(0.6)))
+                value = (np.float32(1.0) - alpha[y, x]) * picture[y, x, c] + colour
+                picture[y, x, c] = np.uint8(min(max(value + np.float32(0.5), np.float32(0.0)), np.float32(255.0)))

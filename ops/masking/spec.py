@@ -1,0 +1,195 @@
+"""What mask to draw on a face: drawn first, applied later."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CLASSIC = (
+    "#fc1c1a", "#177ABC", "#94B6D2", "#A5AB81", "#DD8047", "#6b425e", "#e26d5a", "#c92c48", "#6a506d", "#ffc900",
+    "#ffffff", "#000000", "#49ff00",
+)  # fmt: skip
+"""The 13 colours of the tool this project replaces."""
+
+NATURAL: Mapping[str, Mapping[str, float]] = {
+    "surgical": {"#a9cfe4": 8, "#8cc3dd": 5, "#f4f6f6": 4, "#a8d5c4": 2.5, "#1d1e21": 3, "#efc3cb": 1.2},
+    "n95": {"#f3f2ec": 8, "#eceae2": 3, "#26272a": 1, "#8fb2cf": 0.8, "#b3b5b5": 1},
+    "kn95": {"#f5f5f2": 8, "#eeeeea": 3, "#232427": 2, "#9fb6c9": 0.7, "#a7a9ab": 1},
+    "cloth": {
+        "#1c1c1f": 5, "#2b3550": 3, "#6d6f73": 2, "#7b2734": 1.5, "#d9d4c8": 2, "#b04a43": 1, "#c9a23f": 1,
+        "#4f6d52": 1, "#5f86ad": 1.5, "#c98fa0": 1, "#584a73": 1,
+    },
+}  # fmt: skip
+"""Usual colours of each kind with their weights."""
+
+KINDS = tuple(NATURAL)
+PALETTES = ("natural", "classic")
+PATTERNS = ("plain", "checks", "stripes", "dots", "floral")
+STATES = ("correct", "nose_out", "chin_out", "nose_and_mouth_out")
+STRAPS = ("loops", "bands")
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSpec:
+    """One mask, every parameter of it.
+
+    Attributes:
+        kind: one of `KINDS`.
+        colour: of the fabric, ``#rrggbb``.
+        accent: second colour of the pattern, ``#rrggbb``.
+        pattern: one of `PATTERNS`.
+        strap_colour: ``#rrggbb``.
+        straps: one of `STRAPS`.
+        state: how it is worn, one of `STATES`.
+        fit: size against the face, 1 is snug.
+        y_offset: shift down the face as a share of its height (forehead to chin).
+        rotation: turn in the face's plane in degrees, clockwise as the viewer sees it.
+        texture_seed: of creases and pattern.
+    """
+
+    kind: str
+    colour: str
+    accent: str
+    pattern: str = "plain"
+    strap_colour: str = "#f2f2f2"
+    straps: str = "loops"
+    state: str = "correct"
+    fit: float = 1.0
+    y_offset: float = 0.0
+    rotation: float = 0.0
+    texture_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("kind", self.kind, KINDS),
+            ("pattern", self.pattern, PATTERNS),
+            ("straps", self.straps, STRAPS),
+            ("state", self.state, STATES),
+        ):
+            _check(name, (value,), allowed)
+        for colour in (self.colour, self.accent, self.strap_colour):
+            parse_colour(colour)
+
+    def as_row(self) -> dict[str, str | float | int]:
+        """Return the parameters as a flat dict of plain values.
+
+        >>> spec = draw_spec("portrait.jpg/0/1")
+        >>> MaskSpec.from_row(spec.as_row()) == spec
+        True
+        """
+        return asdict(self)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> MaskSpec:
+        """Return the spec that `as_row` wrote; further columns are ignored."""
+        return cls(**{field.name: row[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSettings:
+    """What masks may be drawn.
+
+    Names may be given as a sequence, all as likely, or as a mapping from name to weight.
+
+    Attributes:
+        kinds: of `KINDS`.
+        colours: "natural" (usual ones for the kind), "classic" (`CLASSIC`), or colours as ``#rrggbb``.
+        patterns: of `PATTERNS`; only cloth is patterned, other kinds are plain.
+        states: of `STATES`.
+        y_offset: least and greatest shift down the face, as a share of its height.
+        rotation: least and greatest turn in degrees.
+        fit: least and greatest size against the face.
+        seed: of all draws.
+    """
+
+    kinds: Iterable[str] | Mapping[str, float] = KINDS
+    colours: str | Iterable[str] | Mapping[str, float] = "natural"
+    patterns: Iterable[str] | Mapping[str, float] = PATTERNS
+    states: Iterable[str] | Mapping[str, float] = ("correct",)
+    y_offset: tuple[float, float] = (-0.02, 0.03)
+    rotation: tuple[float, float] = (-5.0, 5.0)
+    fit: tuple[float, float] = (0.96, 1.06)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("kinds", KINDS), ("patterns", PATTERNS), ("states", STATES)):
+            _check(name, _weights(getattr(self, name)), allowed)
+        if isinstance(self.colours, str):
+            _check("colours", (self.colours,), PALETTES)
+        else:
+            for colour in _weights(self.colours):
+                parse_colour(colour)
+        for name in ("y_offset", "rotation", "fit"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise ValueError(f"{name}: {low} to {high} is no range; the first number must not exceed the second")
+
+
+def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
+    """Draw a mask for ``key``, which names the picture, the face and the variant.
+
+    The same key and settings give the same mask on every machine, whatever else was drawn before.
+    """
+    settings = settings or MaskSettings()
+    digest = hashlib.blake2b(f"{settings.seed}/{key}".encode(), digest_size=16).digest()
+    rng = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
+    kind = _pick(rng, _weights(settings.kinds))
+    pattern = _pick(rng, _weights(settings.patterns))
+    if isinstance(settings.colours, str):
+        choices = dict(NATURAL[kind]) if settings.colours == "natural" else dict.fromkeys(CLASSIC, 1.0)
+    else:
+        choices = _weights(settings.colours)
+    colour = _pick(rng, choices)
+    accents = {name: weight for name, weight in choices.items() if name != colour} or {"#f4f4f2": 1.0}
+    accent = _pick(rng, {**accents, "#f4f4f2": sum(accents.values())})
+    dark = float(parse_colour(colour).mean()) < 0.3
+    same = rng.random() < (0.25 if kind != "cloth" else 0.6)
+    strap = colour if same else "#1b1b1d" if dark else "#f1f1ef"
+    return MaskSpec(
+        kind=kind,
+        colour=colour,
+        accent=accent,
+        pattern=pattern if kind == "cloth" else "plain",
+        strap_colour=strap,
+        straps="bands" if kind == "n95" else "loops",
+        state=_pick(rng, _weights(settings.states)),
+        fit=round(float(rng.uniform(*settings.fit)), 4),
+        y_offset=round(float(rng.uniform(*settings.y_offset)), 4),
+        rotation=round(float(rng.uniform(*settings.rotation)), 2),
+        texture_seed=int(rng.integers(2**31)),
+    )
+
+
+def parse_colour(text: str) -> np.ndarray:
+    """Return ``#rrggbb`` as three floats in [0, 1]; raises ValueError for anything else."""
+    try:
+        if len(text) != 7 or text[0] != "#":
+            raise ValueError
+        return np.array([int(text[n : n + 2], 16) for n in (1, 3, 5)], np.float64) / 255
+    except ValueError:
+        raise ValueError(f"colour {text!r}: expected #rrggbb, such as #94B6D2") from None
+
+
+def _weights(choices: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
+    return dict(choices) if isinstance(choices, Mapping) else dict.fromkeys(choices, 1.0)
+
+
+def _pick(rng: np.random.Generator, weights: Mapping[str, float]) -> str:
+    """Draw a name; the order in which the names are given does not matter."""
+    names = sorted(weights)
+    shares = np.cumsum([weights[name] for name in names])
+    return names[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]
+
+
+def _check(what: str, names: Iterable[str], allowed: tuple[str, ...]) -> None:
+    names = list(names)
+    unknown = [name for name in names if name not in allowed]
+    if unknown or not names:
+        raise ValueError(f"{what}: {', '.join(map(repr, unknown)) or 'none given'}; allowed are {', '.join(allowed)}")

@@ -1,0 +1,213 @@
+"""Generated fabric: folds, seams, weave and printed patterns over a mask's (u, v)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ops.masking.spec import parse_colour
+from ops.raster import compiled
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ops.masking.spec import MaskSpec
+    from ops.records import Floats
+
+BASE, ACCENT, SECOND, METAL = range(4)
+"""Entries of a pattern; the palette has the strap's colour after them."""
+
+SPAN = (1.15, 0.9)
+"""A mask's size across and down in face widths, laid flat."""
+
+Grid = tuple[Any, Any]
+
+
+def palette(spec: MaskSpec) -> NDArray[np.float64]:
+    """Return the ``(5, 3)`` colours a mask is made of, in [0, 1]: `BASE` to `METAL` and the strap's."""
+    base, accent = parse_colour(spec.colour), parse_colour(spec.accent)
+    second = {"checks": 0.5 * (base + accent), "floral": 0.35 * accent + 0.65 * np.array([0.25, 0.42, 0.22])}
+    metal = 0.35 * base + 0.65 * np.array([0.52, 0.53, 0.54])
+    colours = np.stack([base, accent, second.get(spec.pattern, accent), metal, parse_colour(spec.strap_colour)])
+    return 0.06 + 0.92 * colours
+
+
+def pattern(spec: MaskSpec, size: int) -> NDArray[np.uint8]:
+    """Return which palette entry each texel has, ``(size, size)``."""
+    if spec.kind == "n95":
+        return _nose_clip(size)
+    if spec.pattern == "plain":
+        return np.zeros((size, size), np.uint8)
+    rng = np.random.Generator(np.random.PCG64(spec.texture_seed))
+    x, y = _flat(size)
+    if spec.pattern == "floral":
+        return _flowers(rng, size)
+    if spec.pattern == "stripes":
+        angle, cell = rng.choice([0.0, np.pi / 2, np.pi / 4]), rng.uniform(0.03, 0.09)
+        wave = (x * np.cos(angle) + y * np.sin(angle)) / cell % 1
+        return (wave < rng.uniform(0.3, 0.55)).astype(np.uint8)
+    cell = rng.uniform(0.045, 0.11)
+    if spec.pattern == "checks":
+        count = ((x / cell % 2 < 1).astype(int) + (y / cell % 2 < 1)).astype(np.uint8)
+        return np.array([BASE, SECOND, ACCENT], np.uint8)[count]
+    row = np.floor(y / cell)
+    dx, dy = (x / cell + 0.5 * (row % 2)) % 1 - 0.5, y / cell % 1 - 0.5
+    return (dx**2 + dy**2 < rng.uniform(0.18, 0.34) ** 2).astype(np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _made(kind: str, size: int) -> Floats:
+    u, v = _uv(size)
+    return (_MADE[kind](u, v) * _weave(size)).astype(np.float32)
+
+
+def shade(spec: MaskSpec, size: int) -> Floats:
+    """Return how bright each texel of the fabric is against plain cloth, ``(size, size)``, about 1."""
+    strength = {"surgical": 0.05, "cloth": 0.07, "kn95": 0.025, "n95": 0.012}[spec.kind]
+    return _made(spec.kind, size) * (1 + strength * _creases(spec.texture_seed, size))
+
+
+def _surgical(u: Any, v: Any) -> Any:
+    """Three pleats that open downward, welded edges, a wire in the upper hem."""
+    value = np.ones_like(u + v)
+    inside = np.clip((0.95 - np.abs(u)) / 0.05, 0, 1)
+    for place in (0.3, 0.47, 0.64):
+        d = v - place + 0.01 * u**2
+        value = value + inside * np.where(d > 0, -0.15 * np.exp(-d / 0.022), 0.05 * np.exp(d / 0.03))
+    value = value + np.clip(1 - np.abs(v - 0.045) / 0.02, 0, 1) * 0.05 * (np.abs(u) < 0.4)
+    return value * _hem(v, 0.09) * _welds(u, v, 0.025) * (1 - 0.08 * _line(np.abs(u), 0.95, 0.012))
+
+
+def _kn95(u: Any, v: Any) -> Any:
+    """A sharp fold down the middle and embossed welds along the rim."""
+    edge = np.minimum(np.minimum(v, 1 - v) * 0.9, (1 - np.abs(u)) * 0.6)
+    dots = 0.5 + 0.5 * np.sign(np.sin(90 * u) * np.sin(90 * v) + 0.2)
+    value = 1 + 0.07 * _line(u, 0.0, 0.012) - 0.05 * np.exp(-np.abs(u) / 0.06)
+    return value * (1 - 0.07 * _line(edge, 0.045, 0.008) * dots) * (1 - 0.05 * _line(edge, 0.02, 0.006))
+
+
+def _n95(u: Any, v: Any) -> Any:
+    """A moulded cup with a flat rim."""
+    edge = np.minimum(np.minimum(v, 1 - v) * 0.9, (1 - np.abs(u)) * 0.6)
+    value = 1 - 0.14 * _line(edge, 0.055, 0.016)
+    ridge = _line(v, 0.36 + 0.05 * u**2, 0.02) + _line(v, 0.68 - 0.05 * u**2, 0.02)
+    return value * (1 - 0.045 * ridge * np.clip((0.75 - np.abs(u)) / 0.2, 0, 1))
+
+
+def _cloth(u: Any, v: Any) -> Any:
+    """A seam down the middle and a stitched hem all around."""
+    edge = np.minimum(np.minimum(v, 1 - v) * 0.9, (1 - np.abs(u)) * 0.6)
+    stitch = (np.sin(150 * u + 130 * v) > -0.3).astype(float)
+    seam = -0.16 * _line(u, 0.0, 0.008) + 0.05 * _line(np.abs(u), 0.025, 0.018)
+    return (1 + seam) * (1 - 0.1 * _line(edge, 0.032, 0.005) * stitch) * (1 - 0.06 * np.exp(-edge / 0.012))
+
+
+_MADE = {"surgical": _surgical, "kn95": _kn95, "n95": _n95, "cloth": _cloth}
+
+
+def _line(x: Any, place: Any, width: float) -> Any:
+    """Return a soft line: 1 at ``place``, falling to 0 within about two widths."""
+    return np.exp(-(((x - place) / width) ** 2))
+
+
+def _hem(v: Any, width: float) -> Any:
+    """Return the step of cloth folded over at the top and the bottom."""
+    edge = np.minimum(v, 1 - v)
+    return 1 + 0.035 * (edge < width) - 0.09 * _line(edge, width, 0.008)
+
+
+def _welds(u: Any, v: Any, place: float) -> Any:
+    """Return a row of embossed points along the upper and the lower edge."""
+    dots = np.clip(np.sin(170 * u) * 2, 0, 1)
+    return 1 - 0.05 * dots * _line(np.minimum(v, 1 - v), place, 0.01)
+
+
+def _nose_clip(size: int) -> NDArray[np.uint8]:
+    u, v = _uv(size)
+    clip = (np.abs(u) < 0.2) & (np.abs(v - 0.085 - 0.1 * u**2) < 0.022)
+    return np.where(clip, METAL, BASE).astype(np.uint8)
+
+
+def _flowers(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+    """Scatter flowers with leaves on a jittered lattice."""
+    cell = rng.uniform(0.11, 0.2)
+    rows, columns = int(SPAN[1] / cell) + 2, int(SPAN[0] / cell) + 2
+    y, x = np.mgrid[:rows, :columns].astype(np.float64)
+    x += 0.5 * (y % 2)
+    x, y = ((axis + rng.uniform(-0.2, 0.2, axis.shape)) * cell for axis in (x, y))
+    radius, turn = cell * rng.uniform(0.26, 0.46, x.shape), rng.uniform(0, 2 * np.pi, x.shape)
+    out = np.zeros((size, size), np.uint8)
+    flowers = np.stack([x / SPAN[0], y / SPAN[1], radius, np.cos(turn), np.sin(turn)], -1).reshape(-1, 5)
+    compiled(_plant)(flowers, SPAN[0], SPAN[1], out)
+    return out
+
+
+def _plant(flowers: Any, wide: float, high: float, out: Any) -> None:
+    """Paint flowers (place in [0, 1], radius in face widths, direction) with five petals and three leaves."""
+    size = out.shape[0]
+    for n in range(flowers.shape[0]):
+        x, y, radius, cos, sin = flowers[n]
+        for row in range(
+            max(0, int((y - 1.4 * radius / high) * size)), min(size, int((y + 1.4 * radius / high) * size))
+        ):
+            for column in range(
+                max(0, int((x - 1.4 * radius / wide) * size)), min(size, int((x + 1.4 * radius / wide) * size))
+            ):
+                dx, dy = ((column + 0.5) / size - x) * wide / radius, ((row + 0.5) / size - y) * high / radius
+                a, b = dx * cos - dy * sin, dx * sin + dy * cos
+                r = (a * a + b * b) ** 0.5 + 1e-9
+                a, b = a / r, b / r
+                leaf = a * (4 * a * a - 3)  # cos of three times the direction
+                petal = a * (16 * a**4 - 20 * a * a + 5)  # cos of five times the direction
+                if r < 0.26:
+                    out[row, column] = 0
+                elif r < 0.8 + 0.2 * petal:
+                    out[row, column] = 1
+                elif leaf > 0 and r < 1.35 * leaf * leaf:
+                    out[row, column] = 2
+
+
+def _creases(seed: int, size: int) -> Floats:
+    """Return soft noise of deviation 1, cut from one large tile at a place that the seed gives."""
+    tile = _tile()
+    y, x = seed // 997 % (tile.shape[0] - 256), seed % (tile.shape[1] - 256)
+    part = tile[y : y + 256, x : x + 256]
+    grow = size // 256
+    return part if grow == 1 else np.repeat(np.repeat(part, grow, 0), grow, 1)
+
+
+@lru_cache(maxsize=1)
+def _tile() -> Floats:
+    """Return a 1024 px square of noise made of four octaves, most of it across (u)."""
+    rng = np.random.Generator(np.random.PCG64(7))
+    total = np.zeros((1024, 1024))
+    for rows, columns, weight in ((17, 9, 1.0), (33, 17, 0.8), (65, 33, 0.5), (129, 129, 0.25)):
+        knots = rng.standard_normal((rows, columns))
+        for axis, count in ((0, rows), (1, columns)):
+            place = np.linspace(0, count - 1, 1024)
+            low = np.minimum(place.astype(int), count - 2)
+            f = place - low
+            f = (f * f * (3 - 2 * f)).reshape((-1, 1) if axis == 0 else (1, -1))
+            knots = np.take(knots, low, axis) * (1 - f) + np.take(knots, low + 1, axis) * f
+        total += weight * knots
+    return (np.clip(total / total.std(), -2.5, 2.5)).astype(np.float32)
+
+
+def _weave(size: int) -> Floats:
+    """Return fine grain of the cloth, about 1."""
+    rng = np.random.Generator(np.random.PCG64(11))
+    return (1 + 0.012 * np.clip(rng.standard_normal((size, size)), -2, 2)).astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _uv(size: int) -> Grid:
+    u, v = np.meshgrid((np.arange(size) + 0.5) / size * 2 - 1, (np.arange(size) + 0.5) / size, sparse=True)
+    return u, v
+
+
+def _flat(size: int) -> Grid:
+    """Return texel centres on the flat mask in face widths."""
+    u, v = _uv(size)
+    return (u + 1) / 2 * SPAN[0], v * SPAN[1]
