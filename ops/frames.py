@@ -15,15 +15,28 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ops.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from ops.videos import BadVideo as BadVideo
-from ops.videos import VideoFrame as VideoFrame
-from ops.videos import VideoInfo as VideoInfo
-from ops.videos import extract_sound as extract_sound
-from ops.videos import sample_video as sample_video
-from ops.videos import video_info as video_info
+from ops.videos import BadVideo, VideoFrame, VideoInfo, extract_sound, sample_video, video_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+__all__ = [
+    "BadVideo",
+    "RawFile",
+    "Rejected",
+    "Scan",
+    "VideoFrame",
+    "VideoInfo",
+    "extract_sound",
+    "find_duplicates",
+    "identity_of",
+    "kind_of",
+    "look",
+    "read_raw",
+    "sample_video",
+    "scan",
+    "video_info",
+]
 
 MAX_IMAGE_BYTES = 1 << 30
 _CHUNK = 1 << 20

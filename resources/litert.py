@@ -1,0 +1,35 @@
+"""Running a .tflite file: one picture in, named arrays out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+class TfLite:
+    """A LiteRT interpreter on one thread, for models with one input.
+
+    Args:
+        path: the .tflite file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._run = Interpreter(str(path), num_threads=1)
+        self._run.allocate_tensors()
+        self._input = self._run.get_input_details()[0]["index"]
+        outputs = self._run.get_output_details()
+        self._outputs = [known["index"] for known in sorted(outputs, key=lambda known: -int(np.prod(known["shape"])))]
+
+    def __call__(self, values: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return the outputs for one ``(height, width, 3)`` input, the largest first, without the batch axis."""
+        self._run.set_tensor(self._input, values[None])
+        self._run.invoke()
+        return [self._run.get_tensor(index)[0] for index in self._outputs]
