@@ -66,13 +66,10 @@ def _portraits() -> tuple[Picture, Picture]:
 
 
 def _pictures() -> dict[str, bytes]:
-    import cv2
-
     collins, hopper = _portraits()
     dim = np.rint(collins * 0.55).astype(np.uint8)
-    small = cv2.resize(hopper, (256, 303), interpolation=cv2.INTER_AREA)
-    height = collins.shape[0]
-    both = np.hstack([collins, cv2.resize(hopper, (432, height), interpolation=cv2.INTER_AREA)])
+    small = _resized(hopper, 256, 303)
+    both = np.hstack([collins, _resized(hopper, 432, collins.shape[0])])
     original = _packaged("matplotlib", "mpl-data/sample_data/grace_hopper.jpg").read_bytes()
     return {
         "eileen_collins/eileen_collins.jpg": images.encode_jpeg(collins),
@@ -84,6 +81,12 @@ def _pictures() -> dict[str, bytes]:
         "grace_hopper/grace_hopper_turned.jpg": _lying(hopper),
         "together/collins_and_hopper.jpg": images.encode_jpeg(both),
     }
+
+
+def _resized(pixels: Picture, width: int, height: int) -> Picture:
+    import cv2
+
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def _webp(pixels: Picture) -> bytes:
@@ -110,7 +113,7 @@ def _clip() -> bytes:
     import av
 
     out = io.BytesIO()
-    with av.open(out, "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as clip:
+    with av.open(out, "w", format="mp4", options={"fflags": "+bitexact"}) as clip:
         video = clip.add_stream("libx264", rate=FPS, options={"crf": "20", "threads": "1", "flags": "+bitexact"})
         video.width = video.height = SIDE
         video.pix_fmt = "yuv420p"
@@ -134,7 +137,8 @@ def _scenes() -> Iterator[Picture]:
             shown = side * (1 - 0.25 * step / half)
             scale = SIDE / shown
             matrix = np.array([[scale, 0, SIDE / 2 - x * scale], [0, scale, SIDE / 2 - y * scale]])
-            yield cv2.warpAffine(pixels, matrix, (SIDE, SIDE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+            shot = cv2.warpAffine(pixels, matrix, (SIDE, SIDE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+            yield shot.astype(np.uint8)
 
 
 def _tone() -> Iterator[Any]:

@@ -29,3 +29,15 @@ class FaceModels:
         from resources.landmarkers import make_landmarker
 
         return make_detector(self.detector, self.device), make_landmarker(self.landmarker, self.device)
+
+    def versions(self) -> dict[str, str]:
+        """Return the checksum of every model file behind both, by the model's name."""
+        from model_assets.registry import Registry
+        from resources.detectors import FILES
+        from resources.landmarkers import LANDMARKERS
+
+        if self.landmarker not in LANDMARKERS:
+            raise ValueError(f"unknown landmarker {self.landmarker!r}; allowed: {', '.join(LANDMARKERS)}")
+        known = Registry.load().models
+        names = [*FILES.get(self.detector, (self.detector,)), *LANDMARKERS[self.landmarker].models]
+        return {name: known[name].sha256 for name in names if name in known}
