@@ -74,7 +74,7 @@ def covers_what_it_claims(dataset: Dataset) -> dg.AssetCheckResult:
     wrong = []
     for known in rows.to_dict("records"):
         region = decode_rle(json.loads(known["region"]))
-        alpha = images.read(dataset.folder / known["alpha"])[..., 0]
+        alpha = images.read_grey(dataset.folder / known["alpha"])
         told = region.any() and region.shape == alpha.shape and bool((alpha[region] >= HALF).all())
         hidden = min(known["hidden_nose"], known["hidden_mouth"], known["hidden_chin"])
         if not told or (known["state"] == "correct" and hidden < COVERED):

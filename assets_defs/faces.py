@@ -16,6 +16,7 @@ from assets_defs.config import (
 )
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.results import progress, recorded
+from ops.alignment import resolve_styles
 from ops.masking import MaskSettings
 from ops.stages import crops as crop_stage
 from ops.stages import faces as face_stage
@@ -124,7 +125,7 @@ def aligned_crops(
     """Every face cut out and aligned in each wanted crop style, bare and masked, with its 2x3 matrix and residual."""
     source = context.partition_key
     dataset = workspace.dataset("aligned_crops", source, crop_stage.COLUMNS)
-    shape = {"styles": crop_stage.resolve_styles(config.styles), "size": config.size}
+    shape = {"styles": resolve_styles(config.styles), "size": config.size}
     geometry = workspace.dataset("face_geometry", source)
     masked = workspace.dataset("masked_faces", source).read(status=DONE)
     items = crop_stage.plan(

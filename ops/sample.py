@@ -132,7 +132,7 @@ def _scenes() -> Iterator[Picture]:
 
     half = FPS * SECONDS // 2
     # middle of the face (x, y) and the side of the square shown at first, in pixels of the portrait
-    for pixels, (x, y), side in zip(_portraits(), ((222, 140), (262, 190)), (270, 370), strict=True):
+    for pixels, (x, y), side in zip(_portraits(), ((222, 140), (262, 205)), (270, 370), strict=True):
         for step in range(half):
             shown = side * (1 - 0.25 * step / half)
             scale = SIDE / shown

@@ -364,3 +364,8 @@ class Dataset:
 def row(item: Item, source: str, *, status: str = DONE, reason: str | None = None, **columns: object) -> Row:
     """Return a manifest row of ``item``; columns not given are null."""
     return {"fingerprint": item.fingerprint, "source": source, "status": status, "reason": reason, **columns}
+
+
+def plain(known: Row) -> Row:
+    """Return a row read by pandas with None where pandas has its own notion of a missing value."""
+    return {name: None if isinstance(value, float) and value != value else value for name, value in known.items()}  # noqa: PLR0124

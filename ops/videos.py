@@ -84,7 +84,7 @@ def sample_video(path: Path, fps: float = 1.0, *, max_pixels: int = MAX_PIXELS) 
     """
     if not fps > 0:
         raise ValueError(f"fps is {fps}, but must be positive")
-    with _opened(path) as container:
+    with _opened(path, max_pixels) as container:
         stream = _pictures(container, max_pixels)
         wanted, start = 0, None
         for index, frame in enumerate(_frames(container, stream)):
@@ -101,7 +101,7 @@ def video_info(path: Path, *, max_pixels: int = MAX_PIXELS) -> VideoInfo:
     Raises:
         BadVideo: as in :func:`sample_video`.
     """
-    with _opened(path) as container:
+    with _opened(path, max_pixels) as container:
         stream = _pictures(container, max_pixels)
         height, width = _upright(next(_frames(container, stream))).shape[:2]
         return VideoInfo(
@@ -145,14 +145,14 @@ def extract_sound(path: Path) -> bytes | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Any]:
     """Open a video container; what FFmpeg complains about becomes BadVideo.
 
     Playlists and other formats that name further files or addresses are not let in.
     """
     import av
 
-    options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+    options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file", "max_pixels": str(max_pixels)}
     try:
         with av.open(str(path.absolute()), options=options, metadata_errors="replace") as container:
             yield container

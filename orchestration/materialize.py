@@ -48,11 +48,23 @@ def order() -> list[str]:
     return [key.to_user_string() for keys in graph.toposorted_asset_keys_by_level for key in keys]
 
 
+def cause(result: dg.ExecuteInProcessResult) -> str:
+    """Return the error or the blocking check behind a failed run; the UI has the whole trace."""
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error:
+            error = event.step_failure_data.error
+            while error.cause:
+                error = error.cause
+            return error.message.strip()
+    checks = [check.check_name for check in result.get_asset_check_evaluations() if not check.passed]
+    return f"check {', '.join(checks)} did not pass"
+
+
 def materialize(assets: list[str], sources: list[str], *, workers: int, device: str, force: bool) -> bool:
     """Materialize what is stale of ``assets`` for every source; True when everything ended well."""
     workspace = Workspace()
     resources = {"workspace": workspace, "models": Models(device=device), "compute": Compute(workers=workers)}
-    quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     definitions = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(SOURCE, workspace.sources())
@@ -73,7 +85,7 @@ def materialize(assets: list[str], sources: list[str], *, workers: int, device: 
                     raise_on_error=False,
                 )
                 if not result.success:
-                    print(f"{asset} [{source}]: FAILED, see the messages above", file=sys.stderr)
+                    print(f"{asset} [{source}]: FAILED: {cause(result)}", file=sys.stderr)
                     return False
                 (event,) = result.asset_materializations_for_node(asset)
                 told = {name: event.metadata[name].value for name in ("made", "kept", "done", "skipped", "rejected")}

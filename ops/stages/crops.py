@@ -9,7 +9,7 @@ import numpy as np
 
 from ops import alignment, images
 from ops.stages.faces import face_of
-from ops.store import REJECTED, Column, Item, fingerprint, row, write_atomic
+from ops.store import REJECTED, Column, Item, fingerprint, plain, row, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,8 +83,7 @@ def _item(rows: list[Row], made: str, path: Path, variant: int | None, settings:
             "path": str(path),
             "variant": variant,
             "faces": [face_of(known) for known in rows],
-            **{name: first[name] for name in ("source", "frame", "identity")},
-            "time": None if np.isnan(first["time"]) else first["time"],
+            **{name: plain(first)[name] for name in ("source", "frame", "time", "identity")},
         },
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from ops import images
 from ops.faces import find_faces
 from ops.records import Box, Face, Pose
-from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row
+from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, plain, row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ def plan(frames: pd.DataFrame, data: Path, models: FaceModels, *, min_score: flo
     return [
         Item(
             fingerprint(known["fingerprint"], known["frame"], settings),
-            {**_plain(known), "path": str(data / known["picture"])},
+            {**plain(known), "path": str(data / known["picture"])},
         )
         for known in frames[["fingerprint", *carried]].to_dict("records")
     ]
@@ -117,8 +117,3 @@ def face_of(known: dict[str, Any]) -> Face:
         pose=Pose(*(float(known[angle]) for angle in ("yaw", "pitch", "roll"))),
         sharpness=float(known["sharpness"]),
     )
-
-
-def _plain(known: dict[str, Any]) -> dict[str, Any]:
-    """Return a row without pandas' own notion of missing values."""
-    return {name: None if value is None or value != value else value for name, value in known.items()}  # noqa: PLR0124

@@ -14,7 +14,7 @@ import numpy as np
 from ops import images
 from ops.masking import MaskingError, MaskSettings, MaskSpec, draw_spec, encode_rle, prepare, render, visible_fractions
 from ops.stages.faces import face_of
-from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, row, write_atomic
+from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, plain, row, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,8 +73,7 @@ def plan(
             {
                 "path": str(data / rows[0]["picture"]),
                 "faces": [face_of(known) for known in rows],
-                **{name: rows[0][name] for name in ("source", "frame", "identity")},
-                "time": None if np.isnan(rows[0]["time"]) else rows[0]["time"],
+                **{name: plain(rows[0])[name] for name in ("source", "frame", "time", "identity")},
             },
         )
         for rows in (group.to_dict("records") for _, group in faces.groupby("frame", sort=False))
