@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from ops.store import DONE, REJECTED, Dataset
+from ops.store import DONE, REJECTED, Dataset, rows_of
 
 SAMPLE = 200
 """Rows that a check which opens pictures looks at, evenly spread."""
@@ -72,7 +72,7 @@ def covers_what_it_claims(dataset: Dataset) -> dg.AssetCheckResult:
 
     rows = _spread(dataset.read(status=DONE))
     wrong = []
-    for known in rows.to_dict("records"):
+    for known in rows_of(rows):
         region = decode_rle(json.loads(known["region"]))
         alpha = images.read_grey(dataset.folder / known["alpha"])
         told = region.any() and region.shape == alpha.shape and bool((alpha[region] >= HALF).all())
@@ -94,7 +94,7 @@ def variety(dataset: Dataset) -> dg.AssetCheckResult:
         check_name="variety",
         passed=largest <= ONE_KIND,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={kind: float(share) for kind, share in kinds.items()},
+        metadata={str(kind): float(share) for kind, share in kinds.items()},
     )
 
 

@@ -80,7 +80,7 @@ def face_geometry(
     source = context.partition_key
     dataset = workspace.dataset("face_geometry", source, face_stage.COLUMNS)
     finder = models.faces(config.detector, config.landmarker)
-    limits = {"min_score": config.min_score, "max_faces": config.max_faces}
+    limits: dict[str, Any] = {"min_score": config.min_score, "max_faces": config.max_faces}
     seen = workspace.dataset("frames", source).read(status=DONE)
     items = face_stage.plan(seen, workspace.folder, finder, **limits)
     work = partial(face_stage.Look, finder, **limits, max_pixels=section("frames")["max_pixels"])
@@ -103,7 +103,7 @@ def masked_faces(
     dataset = workspace.dataset("masked_faces", source, mask_stage.columns())
     settings = MaskSettings(kinds=config.kinds, seed=config.seed)
     faces = workspace.dataset("face_geometry", source).read(status=DONE)
-    shape = {"variants": config.variants, "min_face_px": config.min_face_px, "quality": config.quality}
+    shape: dict[str, Any] = {"variants": config.variants, "min_face_px": config.min_face_px, "quality": config.quality}
     items = mask_stage.plan(faces, workspace.folder, settings, **shape)
     work = partial(mask_stage.Wear, dataset.folder, settings, **shape, max_pixels=section("frames")["max_pixels"])
     unseen = workspace.dataset("face_geometry", source).read(["source", "status", "reason"])
@@ -125,7 +125,7 @@ def aligned_crops(
     """Every face cut out and aligned in each wanted crop style, bare and masked, with its 2x3 matrix and residual."""
     source = context.partition_key
     dataset = workspace.dataset("aligned_crops", source, crop_stage.COLUMNS)
-    shape = {"styles": resolve_styles(config.styles), "size": config.size}
+    shape: dict[str, Any] = {"styles": resolve_styles(config.styles), "size": config.size}
     geometry = workspace.dataset("face_geometry", source)
     masked = workspace.dataset("masked_faces", source).read(status=DONE)
     items = crop_stage.plan(

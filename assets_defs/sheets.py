@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ops.records import Picture
-from ops.store import DONE, Dataset
+from ops.store import DONE, Dataset, rows_of
 
 CELLS = 12
 Sheet = tuple[list[Picture], list[str]]
@@ -16,7 +16,7 @@ def _few(dataset: Dataset, each: str) -> list[dict[str, Any]]:
     """Return up to :data:`CELLS` done rows with different values of ``each``."""
     rows = dataset.read(status=DONE).drop_duplicates(each)
     chosen = np.unique(np.linspace(0, max(len(rows) - 1, 0), min(CELLS, len(rows))).astype(int))
-    return rows.iloc[chosen].to_dict("records")
+    return rows_of(rows.iloc[chosen])
 
 
 def of_frames(dataset: Dataset, data: Path) -> Sheet:
@@ -36,7 +36,7 @@ def of_faces(dataset: Dataset, data: Path) -> Sheet:
     every = dataset.read(status=DONE)
     drawn, captions = [], []
     for known in _few(dataset, "frame"):
-        faces = [face_of(row) for row in every[every["frame"] == known["frame"]].to_dict("records")]
+        faces = [face_of(row) for row in rows_of(every[every["frame"] == known["frame"]])]
         drawn.append(draw_faces(images.read(data / known["picture"]), faces))
         captions.append(f"yaw {known['yaw']:.0f}, pitch {known['pitch']:.0f}")
     return drawn, captions

@@ -53,9 +53,8 @@ def mask_the_face(path: Path, hog: Any, shape: Any, scratch: Path) -> None:
     for _ in range(2):
         pixels = cv2.imread(str(path))
         cv2.imwrite(str(scratch), pixels)
-    grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-    boxes = hog(grey, 1)
-    shape(grey, boxes[0] if len(boxes) else dlib.rectangle(0, 0, grey.shape[1], grey.shape[0]))
+    boxes = hog(pixels, 1)
+    shape(pixels, boxes[0] if len(boxes) else dlib.rectangle(0, 0, pixels.shape[1], pixels.shape[0]))
 
 
 def speed(paths: list[Path]) -> None:

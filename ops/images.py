@@ -242,4 +242,4 @@ def _converted(picture: Image) -> Picture:
     if picture.has_transparency_data:
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture.convert("RGBA"))
-    return np.asarray(picture.convert("RGB"))
+    return np.array(picture.convert("RGB"))

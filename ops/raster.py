@@ -72,9 +72,11 @@ def rasterise(
     return Raster(image, buffer, covered)
 
 
-def _fill(vertices: Any, triangles: Any, attributes: Any, depth: Any, image: Any, covered: Any) -> None:  # noqa: C901
-    """Draw into ``depth``, ``image`` and ``covered``."""
+def _fill(vertices: Any, triangles: Any, attributes: Any, depth: Any, image: Any, covered: Any) -> None:
+    """Draw into ``depth``, ``image`` and ``covered``: each row's span lies right of some edges and left of others."""
     height, width = depth.shape
+    kinds = attributes.shape[1]
+    across, down, start = np.empty(kinds), np.empty(kinds), np.empty(kinds)
     for m in range(triangles.shape[0]):
         i, j, k = triangles[m, 0], triangles[m, 1], triangles[m, 2]
         xi, yi = np.float64(vertices[i, 0]), np.float64(vertices[i, 1])
@@ -83,32 +85,50 @@ def _fill(vertices: Any, triangles: Any, attributes: Any, depth: Any, image: Any
         area = (xj - xi) * (yk - yi) - (xk - xi) * (yj - yi)
         if area == 0.0 or not np.isfinite(area):
             continue
-        left = max(0, int(np.ceil(min(xi, xj, xk))))
-        right = min(width - 1, int(np.floor(max(xi, xj, xk))))
-        top = max(0, int(np.ceil(min(yi, yj, yk))))
-        bottom = min(height - 1, int(np.floor(max(yi, yj, yk))))
-        step_j, step_k = (yk - yi) / area, (yi - yj) / area
-        zi, zj, zk = np.float64(vertices[i, 2]), np.float64(vertices[j, 2]), np.float64(vertices[k, 2])
+        left, right = max(0.0, min(xi, xj, xk) - 1e-7), min(width - 1.0, max(xi, xj, xk) + 1e-7)
+        top, bottom = max(0, int(np.ceil(min(yi, yj, yk)))), min(height - 1, int(np.floor(max(yi, yj, yk))))
+        if top > bottom or left > right:
+            continue
+        # the edges' places on row y are at + slope y; a level edge bounds nothing that top and bottom don't
+        slope_a = (xj - xi) / (yj - yi) if yj != yi else 0.0
+        slope_b = (xk - xj) / (yk - yj) if yk != yj else 0.0
+        slope_c = (xi - xk) / (yi - yk) if yi != yk else 0.0
+        flip = 1.0 if area > 0 else -1.0
+        side_a, side_b, side_c = flip * (yi - yj), flip * (yj - yk), flip * (yk - yi)
+        bj_x, bj_y, bk_x, bk_y = (yk - yi) / area, (xi - xk) / area, (yi - yj) / area, (xj - xi) / area
+        zi = np.float64(vertices[i, 2])
+        zj, zk = np.float64(vertices[j, 2]) - zi, np.float64(vertices[k, 2]) - zi
+        z_x, z_y = zj * bj_x + zk * bk_x, zj * bj_y + zk * bk_y
+        for n in range(kinds):
+            aj, ak = attributes[j, n] - attributes[i, n], attributes[k, n] - attributes[i, n]
+            across[n], down[n] = aj * bj_x + ak * bk_x, aj * bj_y + ak * bk_y
         for y in range(top, bottom + 1):
-            row_j = ((left - xi) * (yk - yi) - (xk - xi) * (y - yi)) / area
-            row_k = ((xj - xi) * (y - yi) - (left - xi) * (yj - yi)) / area
-            first, last = 0.0, float(right - left)
-            for start, step in ((row_j, step_j), (row_k, step_k), (1.0 - row_j - row_k, -step_j - step_k)):
-                if abs(step) > 1e-12:  # the weight is at least 0 on one side of this place
-                    bound = (-1e-9 - start) / step
-                    if step > 0:
-                        first = max(first, bound)
-                    else:
-                        last = min(last, bound)
-                elif start < -1e-9:
-                    last = -1.0
-            for x in range(int(np.ceil(first)), int(np.floor(last)) + 1):
-                b = row_j + x * step_j
-                c = row_k + x * step_k
-                a = 1.0 - b - c
-                z = a * zi + b * zj + c * zk
-                if z < depth[y, left + x]:
-                    depth[y, left + x] = z
-                    covered[y, left + x] = True
-                    for n in range(attributes.shape[1]):
-                        image[y, left + x, n] = a * attributes[i, n] + b * attributes[j, n] + c * attributes[k, n]
+            low, high = left, right
+            a, b, c = xi + (y - yi) * slope_a, xj + (y - yj) * slope_b, xk + (y - yk) * slope_c
+            if side_a > 0:
+                low = max(low, a - 1e-7)
+            elif side_a < 0:
+                high = min(high, a + 1e-7)
+            if side_b > 0:
+                low = max(low, b - 1e-7)
+            elif side_b < 0:
+                high = min(high, b + 1e-7)
+            if side_c > 0:
+                low = max(low, c - 1e-7)
+            elif side_c < 0:
+                high = min(high, c + 1e-7)
+            first = int(np.ceil(low))
+            count = int(np.floor(high)) + 1 - first
+            if count <= 0:
+                continue
+            z = zi + (first - xi) * z_x + (y - yi) * z_y
+            nearest, mine, drawn = depth[y, first:], covered[y, first:], image[y, first:]
+            for n in range(kinds):
+                start[n] = attributes[i, n] + (first - xi) * across[n] + (y - yi) * down[n]
+            for x in range(count):
+                here = np.float32(z + x * z_x)
+                if here < nearest[x]:
+                    nearest[x] = here
+                    mine[x] = True
+                    for n in range(kinds):
+                        drawn[x, n] = start[n] + x * across[n]

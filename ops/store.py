@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
@@ -303,6 +304,7 @@ class Dataset:
                 tables.append(table)
                 buffer.clear()
 
+        made = 0
         for made, rows in enumerate(mapper.map(work, todo), start=1):
             buffer.extend(rows)
             if made % 32 == 0:
@@ -310,6 +312,8 @@ class Dataset:
             if progress:
                 progress(made, len(todo))
         flush()
+        if made != len(todo):
+            raise RuntimeError(f"{len(todo)} items went out to be worked on, {made} came back")
         return pa.concat_tables(tables) if tables else schema.empty_table()
 
     def _merge(self, old: pa.Table, keep: set[str], fresh: pa.Table, refused: Sequence[Row]) -> pa.Table:
@@ -366,6 +370,12 @@ def row(item: Item, source: str, *, status: str = DONE, reason: str | None = Non
     return {"fingerprint": item.fingerprint, "source": source, "status": status, "reason": reason, **columns}
 
 
-def plain(known: Row) -> Row:
-    """Return a row read by pandas with None where pandas has its own notion of a missing value."""
-    return {name: None if isinstance(value, float) and value != value else value for name, value in known.items()}  # noqa: PLR0124
+def rows_of(table: pd.DataFrame) -> list[Row]:
+    """Return a table's rows as dictionaries, with None where pandas has its own notion of a missing value."""
+
+    def known(value: Any) -> Any:
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    names = list(table.columns)
+    every = table.itertuples(index=False, name=None)
+    return [{name: known(value) for name, value in zip(names, values, strict=True)} for values in every]

@@ -171,6 +171,8 @@ def _pictures(container: Any, max_pixels: int) -> Any:
     context = streams[0].codec_context
     if context is None:
         raise BadVideo("video stream in an unknown codec")
+    if not context.width * context.height:  # what FFmpeg makes of more pixels than it is allowed
+        raise BadVideo(f"no picture size, or more than {max_pixels} pixels")
     problem = size_problem(context.width, context.height, max_pixels)
     if problem:
         raise BadVideo(problem)

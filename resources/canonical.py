@@ -55,13 +55,13 @@ def _closed(loop: list[int]) -> list[tuple[int, int, int]]:
     corner = next(n for n, vertex in enumerate(loop) if vertex in {33, 263, 78})
     ring = loop[corner:] + loop[:corner]
     low, high, strip = 0, len(ring), []
-    while high - low > 2:  # noqa: PLR2004 - two left: an edge
+    while high - low > 2:
         strip.append((ring[low], ring[low + 1], ring[(high - 1) % len(ring)]))
         low += 1
-        if high - low > 2:  # noqa: PLR2004
+        if high - low > 2:
             strip.append((ring[low], ring[high - 2], ring[(high - 1) % len(ring)]))
             high -= 1
-    return [face for face in strip if len(set(face)) == 3]  # noqa: PLR2004
+    return [face for face in strip if len(set(face)) == 3]
 
 
 def mean_mesh(meshes: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -76,7 +76,16 @@ def mean_mesh(meshes: NDArray[np.float32]) -> NDArray[np.float64]:
         mean = _mirrored(mean)
         left, right = mean[list(OUTER_EYE_CORNERS)]
         mean *= BIOCULAR_CM / np.linalg.norm(right - left)
-    return mean
+    return _looking_ahead(mean, shapes)
+
+
+def _looking_ahead(mean: NDArray[np.float64], shapes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Nod the mean until it looks where people on the portraits look on average: into the camera."""
+    rotation = similarity(mean, shapes)[..., :3].sum(axis=0)
+    nod = np.arctan2(rotation[2, 1], rotation[2, 2])
+    cos, sin = np.cos(nod), np.sin(nod)
+    ahead: NDArray[np.float64] = mean @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]).T
+    return ahead
 
 
 def _mirrored(mean: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -131,8 +140,8 @@ def main(portraits: Path, output: Path) -> None:
             if abs(near - far) < FRONTAL * (near + far):
                 meshes.append(seen.points)
     vertices = mean_mesh(np.stack(meshes))
-    table = {"vertices": vertices.round(4), "triangles": triangles(), "uv": unrolled(vertices).round(5)}
-    np.savez_compressed(output, **{n: v.astype(np.int32 if n == "triangles" else np.float32) for n, v in table.items()})
+    shape, texture = vertices.round(4).astype(np.float32), unrolled(vertices).round(5).astype(np.float32)
+    np.savez_compressed(output, vertices=shape, triangles=triangles(), uv=texture)
     print(f"{output}: the mean of {len(meshes)} faces")
 
 

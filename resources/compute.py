@@ -8,6 +8,7 @@ from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Local:
         batches = iter([items[start : start + BATCH] for start in range(0, len(items), BATCH)])
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,)) as pool:
-            flying = deque(pool.submit(_run, batch) for batch, _ in zip(batches, range(2 * workers), strict=False))
+            flying = deque(pool.submit(_run, batch) for batch in islice(batches, 2 * workers))
             try:
                 while flying:
                     rows = flying.popleft().result()

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from model_assets.registry import fetch
-from ops.faces import Landmarks
+from ops.faces import PRESENCE, Landmarks
 from resources.devices import onnx_providers, resolve_device
 from resources.litert import TfLite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from ops.faces import FaceLandmarker
@@ -23,13 +21,19 @@ MESH_SIDE = 192
 MESH_ROOM = 1.5
 """The mesh model looks at the detector's box grown by this factor, as in MediaPipe's face landmark graph."""
 
+OTHER_ROOMS = (2.0, 1.25)
+"""Where that shows it no face, it looks from further away and from closer by: many a masked face is seen then."""
+
 EYE_CORNERS = (33, 263)
+BLAZEFACE_POINTS = 6
+"""Boxes of a detector with these points are what the mesh model was made for: one look is enough."""
 
 
 class MeshLandmarker:
     """MediaPipe's face_landmark model: 468 points in 3D and whether it is a face.
 
-    Where the detector gave no eyes, a first pass finds how the head leans and a second looks again, upright.
+    Where the box comes from another detector than BlazeFace, a first pass finds how the head leans and a second looks
+    again, upright.
     """
 
     models = ("face_mesh",)
@@ -43,11 +47,15 @@ class MeshLandmarker:
         box, eyes = detection.box, detection.points
         if not np.isfinite(box).all() or min(box.width, box.height) < 1:
             return None
-        side = MESH_ROOM * max(box.width, box.height)
-        if eyes is not None and len(eyes) >= 2:  # noqa: PLR2004 - a left and a right eye
-            return self._look(pixels, box.center, side, _lean(eyes[0], eyes[1]))
-        first = self._look(pixels, box.center, side, 0.0)
-        return self.again(pixels, first) if first.presence > 0.1 else first  # noqa: PLR2004
+        side = max(box.width, box.height)
+        upright = eyes is not None and len(eyes) == BLAZEFACE_POINTS
+        lean = _lean(eyes[0], eyes[1]) if eyes is not None and upright else 0.0
+        seen = self._look(pixels, box.center, MESH_ROOM * side, lean)
+        for room in OTHER_ROOMS:
+            if seen.presence >= PRESENCE:
+                return seen if upright else self.again(pixels, seen)
+            seen = max(seen, self._look(pixels, box.center, room * side, lean), key=lambda look: look.presence)
+        return seen if upright or seen.presence < PRESENCE else self.again(pixels, seen)
 
     def again(self, pixels: Picture, seen: Landmarks) -> Landmarks:
         """Look again at where a mesh was seen."""
@@ -65,7 +73,7 @@ class MeshLandmarker:
         matrix = np.column_stack([linear, np.array(center) - linear @ np.full(2, (MESH_SIDE - 1) / 2)])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         patch = cv2.warpAffine(pixels, matrix, (MESH_SIDE, MESH_SIDE), flags=flags)
-        raw, flag = self._model(patch.astype(np.float32) / 255)[:2]
+        raw, flag = self._model(patch.astype(np.float32) / np.float32(255))[:2]
         mesh = raw.reshape(-1, 3)
         flat = (mesh[:, :2] - 0.5) @ matrix[:, :2].T + matrix[:, 2]
         points = np.column_stack([flat, mesh[:, 2] * scale]).astype(np.float32)
@@ -93,13 +101,13 @@ class FaceLandmarkerTask:
         """Return ``(478, 3)`` pixels, or None when it sees no face in the box's surroundings."""
         x1, y1, patch = _surroundings(pixels, detection.box.grown(2.0))
         height, width = patch.shape[:2]
-        if min(height, width) < 2:  # noqa: PLR2004
+        if min(height, width) < 2:
             return None
         found = self._model.detect(self._image(image_format=self._format, data=np.ascontiguousarray(patch)))
         if not found.face_landmarks:
             return None
         points = np.array([(point.x, point.y, point.z) for point in found.face_landmarks[0]], np.float32)
-        return Landmarks(points * np.float32([width, height, width]) + np.float32([x1, y1, 0]), 1.0)
+        return Landmarks(points * np.array([width, height, width], np.float32) + np.array([x1, y1, 0], np.float32), 1.0)
 
 
 class Dlib68:
@@ -138,17 +146,17 @@ class Landmarks98:
 
         x1, y1, patch = _surroundings(pixels, detection.box)
         height, width = patch.shape[:2]
-        if min(height, width) < 2:  # noqa: PLR2004
+        if min(height, width) < 2:
             return None
         small = cv2.resize(patch, (self.side, self.side))[..., ::-1]
         given = self._model.get_inputs()[0]
-        values = small[None] if given.shape[-1] == 3 else small.transpose(2, 0, 1)[None]  # noqa: PLR2004
+        values = small[None] if given.shape[-1] == 3 else small.transpose(2, 0, 1)[None]
         (out,) = self._model.run(None, {given.name: np.ascontiguousarray(values)})[:1]
         points = np.asarray(out, np.float32).reshape(-1, 2)[:, ::-1]
-        return Landmarks(points * np.float32([width, height]) + np.float32([x1, y1]), 1.0)
+        return Landmarks(points * np.array([width, height], np.float32) + np.array([x1, y1], np.float32), 1.0)
 
 
-LANDMARKERS: dict[str, Callable[[str], FaceLandmarker]] = {
+LANDMARKERS: dict[str, type[MeshLandmarker | FaceLandmarkerTask | Dlib68 | Landmarks98]] = {
     "mesh": MeshLandmarker,
     "face_landmarker": FaceLandmarkerTask,
     "dlib_68": Dlib68,

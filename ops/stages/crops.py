@@ -9,7 +9,7 @@ import numpy as np
 
 from ops import alignment, images
 from ops.stages.faces import face_of
-from ops.store import REJECTED, Column, Item, fingerprint, plain, row, write_atomic
+from ops.store import REJECTED, Column, Item, fingerprint, row, rows_of, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,19 +59,22 @@ def plan(
     if unknown:
         raise ValueError(f"wearing {sorted(unknown)} is unknown; allowed: {', '.join(WEARING)}")
     settings = {"styles": list(styles), "size": size, "version": VERSION}
-    items, found = [], {}
-    for frame, group in faces.groupby("frame", sort=False):
-        rows = group.to_dict("records")
-        found[frame] = rows
+    items: list[Item] = []
+    found: dict[str, list[Row]] = {}
+    for _, group in faces.groupby("frame", sort=False):
+        rows = rows_of(group)
+        found[rows[0]["frame"]] = rows
         if "bare" in wearing:
             items.append(_item(rows, rows[0]["fingerprint"], data / rows[0]["picture"], None, settings))
     if "masked" not in wearing:
         return items
-    for (frame, variant, output), group in masked.groupby(["frame", "variant", "output"], sort=False):
-        wearers = set(group["face"])
-        rows = [known for known in found[frame] if known["face"] in wearers]
-        made = f"{group['fingerprint'].iloc[0]}:{variant}"
-        items.append(_item(rows, made, data / "masked_faces" / source / output, int(variant), settings))
+    for _, group in masked.groupby("output", sort=False):
+        worn = rows_of(group[["fingerprint", "frame", "face", "variant", "output"]])
+        first, wearers = worn[0], {known["face"] for known in worn}
+        rows = [known for known in found[first["frame"]] if known["face"] in wearers]
+        made = f"{first['fingerprint']}:{first['variant']}"
+        path = data / "masked_faces" / source / first["output"]
+        items.append(_item(rows, made, path, int(first["variant"]), settings))
     return items
 
 
@@ -83,7 +86,7 @@ def _item(rows: list[Row], made: str, path: Path, variant: int | None, settings:
             "path": str(path),
             "variant": variant,
             "faces": [face_of(known) for known in rows],
-            **{name: plain(first)[name] for name in ("source", "frame", "time", "identity")},
+            **{name: first[name] for name in ("source", "frame", "time", "identity")},
         },
     )
 

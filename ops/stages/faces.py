@@ -10,7 +10,7 @@ import numpy as np
 from ops import images
 from ops.faces import find_faces
 from ops.records import Box, Face, Pose
-from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, plain, row
+from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,9 +55,9 @@ def plan(frames: pd.DataFrame, data: Path, models: FaceModels, *, min_score: flo
     return [
         Item(
             fingerprint(known["fingerprint"], known["frame"], settings),
-            {**plain(known), "path": str(data / known["picture"])},
+            {**known, "path": str(data / known["picture"])},
         )
-        for known in frames[["fingerprint", *carried]].to_dict("records")
+        for known in rows_of(frames[["fingerprint", *carried]])
     ]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops import frames, images
-from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row, write_atomic
+from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, row, write_atomic
 
 if TYPE_CHECKING:
     from ops.store import Row
@@ -104,27 +104,24 @@ class Decode:
     def _video(self, item: Item) -> list[Row]:
         path, rows = Path(item.payload["path"]), []
         try:
-            about = frames.video_info(path)
-            sound = frames.extract_sound(path)
-            name = f"{item.fingerprint}.wav" if sound else None
-            if sound:
-                write_atomic(self.folder / f"{item.fingerprint}.wav", sound)
+            about = frames.video_info(path, max_pixels=self.max_pixels)
             for shot in frames.sample_video(path, self.fps, max_pixels=self.max_pixels):
                 output = f"{item.fingerprint}_{shot.index:05d}.jpg"
                 write_atomic(self.folder / output, images.encode_jpeg(shot.pixels, self.quality))
-                rows.append(
-                    self._row(
-                        item,
-                        shot.pixels.shape,
-                        output=output,
-                        time=shot.time,
-                        picture=f"frames/{self.folder.name}/{output}",
-                        format=about.format,
-                        sound=name,
-                    )
-                )
+                picture = f"frames/{self.folder.name}/{output}"
+                shape = shot.pixels.shape
+                rows.append(self._row(item, shape, output=output, time=shot.time, picture=picture, format=about.format))
         except (frames.BadVideo, OSError) as error:
             rows.append(self._rejected(item, error))
+        try:
+            sound = frames.extract_sound(path) if rows[0]["status"] == DONE else None
+        except frames.BadVideo as error:
+            rows.append(self._rejected(item, error))
+        else:
+            if sound:
+                write_atomic(self.folder / f"{item.fingerprint}.wav", sound)
+                for made in rows:
+                    made["sound"] = f"{item.fingerprint}.wav"
         return rows
 
     def _row(self, item: Item, shape: tuple[int, ...], **columns: Any) -> Row:

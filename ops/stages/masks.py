@@ -14,7 +14,7 @@ import numpy as np
 from ops import images
 from ops.masking import MaskingError, MaskSettings, MaskSpec, draw_spec, encode_rle, prepare, render, visible_fractions
 from ops.stages.faces import face_of
-from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, plain, row, write_atomic
+from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, row, rows_of, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,10 +73,10 @@ def plan(
             {
                 "path": str(data / rows[0]["picture"]),
                 "faces": [face_of(known) for known in rows],
-                **{name: plain(rows[0])[name] for name in ("source", "frame", "time", "identity")},
+                **{name: rows[0][name] for name in ("source", "frame", "time", "identity")},
             },
         )
-        for rows in (group.to_dict("records") for _, group in faces.groupby("frame", sort=False))
+        for rows in (rows_of(group) for _, group in faces.groupby("frame", sort=False))
     ]
 
 
@@ -184,7 +184,7 @@ def logs(unseen: pd.DataFrame, table: pa.Table) -> dict[str, bytes]:
     present = [name for name in wanted if name in table.column_names]
     rows = table.select(present).to_pylist()
     rows = [known for known in rows if known.get("style") is None]
-    before = unseen[unseen["status"] != DONE].to_dict("records")
+    before = rows_of(unseen[unseen["status"] != DONE])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(LOG_FIELDS)

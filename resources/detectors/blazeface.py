@@ -127,7 +127,7 @@ class Cascade:
         return sorted(found, key=lambda detection: -detection.score)
 
 
-def _merged(table: NDArray[np.float32], scores: NDArray[np.float32]) -> list[tuple[NDArray[np.float32], float]]:
+def _merged(table: NDArray[np.floating], scores: NDArray[np.floating]) -> list[tuple[NDArray[np.floating], float]]:
     """Join overlapping candidates: averages weighted by score, and the highest score."""
     order = np.argsort(-scores, kind="stable")
     out = []

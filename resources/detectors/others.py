@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,7 +44,8 @@ class Haar:
         import cv2
 
         resolve_device(device)
-        self._model = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+        folder = Path(cv2.__file__).with_name("data")
+        self._model = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
 
     def detect(self, pixels: Picture) -> list[Detection]:
         """Return the faces found; the last stage's weight goes through a logistic function to become a score."""
@@ -95,8 +97,8 @@ class RfbNms:
         """Return the faces found."""
         given = {
             "input": _normalised(pixels, self._size),
-            "iou_threshold": np.float32([OVERLAP]),
-            "score_threshold": np.float32([self._threshold]),
+            "iou_threshold": np.array([OVERLAP], np.float32),
+            "score_threshold": np.array([self._threshold], np.float32),
         }
         boxes, _, scores = self._model.run(None, given)
         boxes = boxes * np.tile(pixels.shape[1::-1], 2)
@@ -156,7 +158,7 @@ class Res10:
         )
 
 
-def _session(name: str, device: str):  # type: ignore[no-untyped-def] # noqa: ANN202 - onnxruntime is not imported here
+def _session(name: str, device: str):  # type: ignore[no-untyped-def]
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,9 +1,12 @@
 """The command line as a user runs it: files and folders in, mirrored outputs, exit codes, one JSON object."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 
 from ops import images
 from ops.sample import make_sample
+from ops.store import directory_md5
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
@@ -92,6 +96,27 @@ def test_same_seed_same_bytes_other_seed_other_masks(photos, tmp_path):
     )
     assert one == same
     assert one != other
+
+
+def test_kill_in_the_middle_then_resume_gives_the_same_tree(photos, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    original = next((photos / "a b").iterdir()).read_bytes()
+    for number in range(80):
+        (folder / f"{number:03d}.jpg").write_bytes(original + bytes([number]))
+    arguments = ("--crop-style", "buffalo", "--workers", 2)
+    maskline("mask", folder, tmp_path / "calm", *arguments)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "apps.cli", "mask", folder, out, *arguments]
+    victim = subprocess.Popen([str(part) for part in command], cwd=ROOT, start_new_session=True)
+    while len(list(out.glob("*_masked.png"))) < 40:
+        assert victim.poll() is None, "the process ended before it could be killed"
+        time.sleep(0.01)
+    os.killpg(victim.pid, signal.SIGKILL)
+    victim.wait()
+    assert not (out / "manifest.parquet").exists()
+    maskline("mask", folder, out, *arguments)
+    assert directory_md5(out) == directory_md5(tmp_path / "calm")
 
 
 @pytest.mark.parametrize(
