@@ -246,7 +246,7 @@ def _advance(bar: Progress, task: Any, done: int, total: int) -> None:
 
 
 def _usage(text: str) -> NoReturn:
-    say.print(f"maskline: {text}", style="red", markup=False)
+    say.print(f"maskline: {text}", style="red", markup=False, soft_wrap=True)
     raise typer.Exit(USAGE)
 
 
@@ -255,8 +255,9 @@ def told_errors() -> tuple[type[Exception], ...]:
     from model_assets.registry import ModelUnavailable
     from ops.store import DatasetBusy
     from resources.compute import WorkerDied
+    from resources.devices import DeviceUnavailable
 
-    return (DatasetBusy, ModelUnavailable, OSError, WorkerDied)
+    return (DatasetBusy, DeviceUnavailable, ModelUnavailable, OSError, WorkerDied)
 
 
 def main() -> None:
@@ -265,10 +266,10 @@ def main() -> None:
     try:
         app()
     except ValueError as error:
-        say.print(f"maskline: {error}", style="red", markup=False)
+        say.print(f"maskline: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(USAGE)
     except told() as error:
-        say.print(f"maskline: {error}", style="red", markup=False)
+        say.print(f"maskline: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(NOTHING_DONE)
 
 

@@ -51,7 +51,7 @@ def recorded(
     if pictures:
         from ops.pictures import contact_sheet, data_uri
 
-        uri = data_uri(contact_sheet(pictures, captions, columns=6))
+        uri = data_uri(contact_sheet(pictures, captions, columns=4))
         told["sheet"] = dg.MetadataValue.md(f"![contact sheet]({uri})")
     return dg.MaterializeResult(
         metadata=told, data_version=dg.DataVersion(directory_md5(report.folder)), check_results=checks

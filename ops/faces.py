@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from ops.records import Floats, Picture
 
 SHARPNESS_SIDE = 112
-SAME_FACE_IOU = 0.45
+SAME_FACE = 0.5
+"""Of two finds that share more than this of the smaller one, the landmarker's surer one is kept."""
+
 MESH_POINTS = 468
 PRESENCE = 0.2
 """A find whose mesh the landmarker is less sure of than this is no face."""
@@ -69,23 +71,29 @@ def find_faces(
     Returns:
         The faces by falling score, ties from left to right.
     """
-    kept: list[tuple[Box, float, Floats]] = []
+    finds: list[tuple[float, Box, float, Floats]] = []
     for detection in detector.detect(pixels):
         if detection.score < min_score:
             continue
         seen = landmarker.landmarks(pixels, detection)
-        if seen is None or seen.presence < PRESENCE:
-            continue
-        mesh = seen.points[:MESH_POINTS]
-        box = mesh_box(mesh)
-        if any(box.iou(other) > SAME_FACE_IOU for other, _, _ in kept):
-            continue
-        kept.append((box, detection.score, mesh))
+        if seen is not None and seen.presence >= PRESENCE:
+            mesh = seen.points[:MESH_POINTS]
+            finds.append((seen.presence, mesh_box(mesh), detection.score, mesh))
+    kept: list[tuple[Box, float, Floats]] = []
+    for _, box, score, mesh in sorted(finds, key=lambda find: -find[0]):
+        if all(_shared(box, other) <= SAME_FACE for other, _, _ in kept):
+            kept.append((box, score, mesh))
     kept.sort(key=lambda one: (-one[1], one[0].x1))
     return [
         Face(index, box, score, points5(mesh), mesh, pose_from_mesh(mesh), sharpness(pixels, box))
         for index, (box, score, mesh) in enumerate(kept[:max_faces])
     ]
+
+
+def _shared(one: Box, other: Box) -> float:
+    """Return the intersection of two boxes as a share of the smaller one."""
+    iou = one.iou(other)
+    return iou / (1 + iou) * (one.area + other.area) / min(one.area, other.area)
 
 
 def sharpness(pixels: Picture, box: Box) -> float:

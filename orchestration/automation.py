@@ -14,7 +14,7 @@ faces_job = dg.define_asset_job(
 )
 
 
-@dg.sensor(job=faces_job, minimum_interval_seconds=30)
+@dg.sensor(job=faces_job, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 def source_sensor(context: dg.SensorEvaluationContext, workspace: Workspace) -> dg.SensorResult:
     """Register every new folder under data/raw as a source, forget removed ones, and run the faces job for the new."""
     registered = set(context.instance.get_dynamic_partitions(str(SOURCES.name)))

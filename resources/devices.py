@@ -8,6 +8,10 @@ from functools import cache
 DEVICES = ("auto", "cpu", "cuda")
 
 
+class DeviceUnavailable(RuntimeError):
+    """A device was asked for that this machine does not have."""
+
+
 @cache
 def cuda_devices() -> int:
     """Return how many CUDA devices the driver reports; 0 without a driver.
@@ -29,7 +33,7 @@ def resolve_device(device: str) -> str:
 
     Raises:
         ValueError: for another name.
-        RuntimeError: for ``cuda`` where there is no CUDA device.
+        DeviceUnavailable: for ``cuda`` where there is no CUDA device.
 
     >>> resolve_device("cpu")
     'cpu'
@@ -41,7 +45,9 @@ def resolve_device(device: str) -> str:
     if cuda_devices():
         return "cuda"
     if device == "cuda":
-        raise RuntimeError("device 'cuda' was asked for, but the driver reports no CUDA device: use 'auto' or 'cpu'")
+        raise DeviceUnavailable(
+            "device 'cuda' was asked for, but the driver reports no CUDA device: use 'auto' or 'cpu'"
+        )
     return "cpu"
 
 
@@ -50,7 +56,7 @@ def onnx_providers(device: str) -> list[str]:
 
     Raises:
         ValueError: for an unknown device.
-        RuntimeError: for ``cuda`` where there is no CUDA device.
+        DeviceUnavailable: for ``cuda`` where there is no CUDA device.
 
     >>> onnx_providers("cpu")
     ['CPUExecutionProvider']

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,7 +54,7 @@ class MeshLandmarker:
         seen = self._look(pixels, box.center, MESH_ROOM * side, lean)
         for room in OTHER_ROOMS:
             if seen.presence >= PRESENCE:
-                return seen if upright else self.again(pixels, seen)
+                break
             seen = max(seen, self._look(pixels, box.center, room * side, lean), key=lambda look: look.presence)
         return seen if upright or seen.presence < PRESENCE else self.again(pixels, seen)
 
@@ -96,6 +97,8 @@ class FaceLandmarkerTask:
             base_options=BaseOptions(model_asset_path=str(fetch("face_landmarker"))), num_faces=1
         )
         self._model = vision.FaceLandmarker.create_from_options(options)
+        # its destructor, run when Python has stopped its threads, could only complain: at exit nothing is left to close
+        atexit.register(setattr, self._model, "_handle", None)
 
     def landmarks(self, pixels: Picture, detection: Detection) -> Landmarks | None:
         """Return ``(478, 3)`` pixels, or None when it sees no face in the box's surroundings."""

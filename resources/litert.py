@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -22,8 +25,9 @@ class TfLite:
     def __init__(self, path: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._run = Interpreter(str(path), num_threads=1)
-        self._run.allocate_tensors()
+        with _quiet():
+            self._run = Interpreter(str(path), num_threads=1)
+            self._run.allocate_tensors()
         self._input = self._run.get_input_details()[0]["index"]
         outputs = self._run.get_output_details()
         self._outputs = [known["index"] for known in sorted(outputs, key=lambda known: -int(np.prod(known["shape"])))]
@@ -33,3 +37,16 @@ class TfLite:
         self._run.set_tensor(self._input, values[None])
         self._run.invoke()
         return [self._run.get_tensor(index)[0] for index in self._outputs]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the runtime's own greeting off the terminal; errors still come as exceptions."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)

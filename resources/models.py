@@ -31,7 +31,7 @@ class FaceModels:
         return make_detector(self.detector, self.device), make_landmarker(self.landmarker, self.device)
 
     def versions(self) -> dict[str, str]:
-        """Return the checksum of every model file behind both, by the model's name."""
+        """Return what decides about the result: both names, and the checksum of every model file behind them."""
         from model_assets.registry import Registry
         from resources.detectors import FILES
         from resources.landmarkers import LANDMARKERS
@@ -40,4 +40,5 @@ class FaceModels:
             raise ValueError(f"unknown landmarker {self.landmarker!r}; allowed: {', '.join(LANDMARKERS)}")
         known = Registry.load().models
         names = [*FILES.get(self.detector, (self.detector,)), *LANDMARKERS[self.landmarker].models]
-        return {name: known[name].sha256 for name in names if name in known}
+        files = {name: known[name].sha256 for name in names if name in known}
+        return {"detector": self.detector, "landmarker": self.landmarker, **files}

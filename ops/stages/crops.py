@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ops import alignment, images
-from ops.stages.faces import face_of
+from ops.stages.faces import ORIGIN, face_of
 from ops.store import REJECTED, Column, Item, fingerprint, row, rows_of, write_atomic
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 VERSION = 1
 WEARING = ("bare", "masked")
 COLUMNS = (
-    Column("frame", "string", "the frame's identity"),
-    Column("time", "float64", "seconds into the video; null for a photograph"),
-    Column("identity", "string", "the person, where the source's naming tells"),
+    *ORIGIN,
     Column("wearing", "string", "bare or masked"),
     Column("variant", "int32", "which masked variant; null for a bare face"),
     Column("style", "string", "crop style"),

@@ -19,19 +19,28 @@ if TYPE_CHECKING:
     from ops.store import Row
 
 VERSION = 1
-COLUMNS = (
+ORIGIN = (
     Column("frame", "string", "the frame's identity"),
     Column("time", "float64", "seconds into the video; null for a photograph"),
-    Column("picture", "string", "file that holds the pixels, relative to the data folder"),
     Column("identity", "string", "the person, where the source's naming tells"),
+)
+BOX = (
     Column("x1", "float32", "left edge of the face box, pixels"),
     Column("y1", "float32", "upper edge"),
     Column("x2", "float32", "right edge, exclusive"),
     Column("y2", "float32", "lower edge, exclusive"),
+)
+POSE = (
     Column("score", "float32", "the detector's confidence, 0 to 1"),
     Column("yaw", "float32", "degrees, positive to the viewer's right"),
     Column("pitch", "float32", "degrees, positive upwards"),
     Column("roll", "float32", "degrees, positive clockwise as seen"),
+)
+COLUMNS = (
+    *ORIGIN,
+    Column("picture", "string", "file that holds the pixels, relative to the data folder"),
+    *BOX,
+    *POSE,
     Column("sharpness", "float32", "variance of the Laplacian of the face at 112 px"),
     Column("points5", "list<float>", "x, y of left eye, right eye, nose tip, left and right mouth corner"),
     Column("mesh", "list<float>", "x, y, z of the 468 mesh points, pixels"),
@@ -45,7 +54,7 @@ class FaceModels(Protocol):
         """Load both models."""
 
     def versions(self) -> dict[str, str]:
-        """Return the checksum of every model file that decides about the result."""
+        """Return names and checksums of everything that decides about the result."""
 
 
 def plan(frames: pd.DataFrame, data: Path, models: FaceModels, *, min_score: float, max_faces: int) -> list[Item]:

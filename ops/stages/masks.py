@@ -13,7 +13,7 @@ import numpy as np
 
 from ops import images
 from ops.masking import MaskingError, MaskSettings, MaskSpec, draw_spec, encode_rle, prepare, render, visible_fractions
-from ops.stages.faces import face_of
+from ops.stages.faces import BOX, ORIGIN, face_of
 from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, row, rows_of, write_atomic
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ LABELS = (
     Column("variant", "int32", "which variant of the frame, from 0"),
     Column("alpha", "string", "soft alpha of mask and contact shadow, 8-bit PNG of the picture's size"),
     Column("region", "string", "pixels that mask and straps cover at least half, COCO run lengths as JSON"),
-    Column("x1", "float32", "left edge of the face box, pixels"),
-    Column("y1", "float32", "upper edge"),
-    Column("x2", "float32", "right edge, exclusive"),
-    Column("y2", "float32", "lower edge, exclusive"),
+    *BOX,
     Column("mask_x1", "float32", "left edge of the mask's box, pixels"),
     Column("mask_y1", "float32", "upper edge"),
     Column("mask_x2", "float32", "right edge, exclusive"),
@@ -54,9 +51,7 @@ def columns() -> tuple[Column, ...]:
     """Return the manifest's columns: where the frame is from, the labels, and every drawn parameter."""
     drawn = [Column(field.name, _ARROW[str(field.type)], f"drawn: {field.name}") for field in fields(MaskSpec)]
     return (
-        Column("frame", "string", "the frame's identity"),
-        Column("time", "float64", "seconds into the video; null for a photograph"),
-        Column("identity", "string", "the person, where the source's naming tells"),
+        *ORIGIN,
         *LABELS,
         *drawn,
     )

@@ -11,7 +11,7 @@ from ops.faces import find_faces
 from ops.masking import MaskSettings
 from ops.stages import crops, masks
 from ops.stages.crops import crop_rows
-from ops.stages.faces import face_columns
+from ops.stages.faces import BOX, ORIGIN, POSE, face_columns
 from ops.stages.masks import get_ready, wear
 from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row, write_atomic
 
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from ops.store import Row
 
 VERSION = 1
-POSE = tuple(
-    Column(name, "float32", text)
-    for name, text in (
-        ("score", "the detector's confidence, 0 to 1"),
-        ("yaw", "degrees, positive to the viewer's right"),
-        ("pitch", "degrees, positive upwards"),
-        ("roll", "degrees, positive clockwise as seen"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -69,16 +60,9 @@ class Wishes:
 
 def columns(wishes: Wishes) -> tuple[Column, ...]:
     """Return the manifest's columns for these wishes."""
-    wanted = {column.name: column for column in (*masks.columns(), *POSE, *crops.COLUMNS)}
-    if wishes.masks is None:
-        for column in masks.columns():
-            wanted.pop(column.name)
-        wanted |= {column.name: column for column in masks.LABELS if column.name in {"x1", "y1", "x2", "y2"}}
-        wanted |= {column.name: column for column in crops.COLUMNS}
-    if not wishes.styles:
-        for name in ("style", "size", "matrix", "residual_px", "wearing"):
-            wanted.pop(name)
-    return tuple(wanted.values())
+    masked = () if wishes.masks is None else masks.columns()
+    cut = crops.COLUMNS if wishes.styles else ()
+    return tuple({column.name: column for column in (*ORIGIN, *BOX, *POSE, *masked, *cut)}.values())
 
 
 def plan(root: Path, only: str | None, wishes: Wishes, models: FaceModels) -> tuple[list[Item], list[Row]]:

@@ -1,19 +1,22 @@
 """Every detector and landmarker whose weights are here, on real pictures, against each other."""
 
 import os
+import pickle
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model_assets.registry import ModelUnavailable
+from model_assets.registry import ModelUnavailable, Registry
+from model_assets.sources import Pypi
 from ops.geometry import mesh_box, points5, points68
 from ops.images import read
 from ops.records import Box, Detection
-from resources.detectors import DETECTORS, make_detector
+from resources.detectors import DETECTORS, FILES, make_detector
 from resources.devices import cuda_devices, onnx_providers, resolve_device
 from resources.landmarkers import LANDMARKERS, make_landmarker
+from resources.models import FaceModels
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("MASKLINE_SHARED", ROOT.parent / "shared"))
@@ -25,25 +28,45 @@ FIVE = {
 """Eyes, nose tip and mouth corners among iBUG's 68 and WFLW's 98 points."""
 
 
-@pytest.fixture(autouse=True)
-def mirrored(monkeypatch):
-    """Further weights come from the folder of shared weights, if it is there and no other mirror is set."""
-    if "MASKLINE_MIRROR" not in os.environ and (SHARED / "weights").is_dir():
-        monkeypatch.setenv("MASKLINE_MIRROR", str(SHARED / "weights"))
+@pytest.fixture(scope="module", autouse=True)
+def weights(tmp_path_factory):
+    """A model cache of these tests' own: what the user has, and the shared weights if no other mirror is set."""
+    folder = tmp_path_factory.mktemp("models")
+    users = Registry.load()
+    for name, model in users.models.items():
+        if found := users.path(name):
+            (folder / model.file).symlink_to(found)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MASKLINE_MODELS", str(folder))
+        if "MASKLINE_MIRROR" not in os.environ and (SHARED / "weights").is_dir():
+            environment.setenv("MASKLINE_MIRROR", str(SHARED / "weights"))
+        yield
+
+
+def refused(files):
+    """Why these model files can't be had here; tests fetch none by URL."""
+    registry = Registry.load()
+    for name in files:
+        known = registry.models[name]
+        at_hand = registry.path(name) or (registry.mirror and Path(registry.mirror, known.file).is_file())
+        if not at_hand and not any(isinstance(source, Pypi) for source in known.sources):
+            return f"{known.file} is neither in the cache nor in a mirror (set MASKLINE_MIRROR)"
+    return None
 
 
 @cache
 def model(make, name):
+    files = FILES.get(name, (name,)) if make is make_detector else LANDMARKERS[name].models
     try:
-        return make(name, "cpu")
+        return refused(files) or make(name, "cpu")
     except ModelUnavailable as error:
-        return error
+        return str(error)
 
 
 def built(make, name):
     found = model(make, name)
-    if isinstance(found, ModelUnavailable):
-        pytest.skip(str(found))
+    if isinstance(found, str):
+        pytest.skip(found)
     return found
 
 
@@ -172,6 +195,29 @@ def test_an_unknown_name_is_refused_with_those_allowed(make):
         make("nothing")
     for name in DETECTORS if make is make_detector else LANDMARKERS:
         assert name in str(refused.value)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_the_versions_name_every_file_behind_a_detector(name):
+    models = pickle.loads(pickle.dumps(FaceModels(detector=name)))  # noqa: S301 - its own bytes
+    assert models == FaceModels(detector=name)
+    versions = models.versions()
+    assert list(versions) == [*FILES.get(name, (name,)), "face_mesh"]
+    assert all(len(checksum) == 64 for checksum in versions.values())
+
+
+def test_the_versions_change_with_the_models():
+    assert FaceModels().versions() == FaceModels(device="cpu").versions()
+    assert FaceModels(detector="yunet").versions() != FaceModels().versions()
+    assert FaceModels(landmarker="face_landmarker").versions() != FaceModels().versions()
+    with pytest.raises(ValueError, match=r"'nothing'.*mesh"):
+        FaceModels(landmarker="nothing").versions()
+
+
+def test_models_travel_and_load():
+    detector, landmarker = pickle.loads(pickle.dumps(FaceModels(device="cpu"))).load()  # noqa: S301
+    pixels, _, mesh = reference()[0]
+    np.testing.assert_array_equal(landmarker.landmarks(pixels, detector.detect(pixels)[0]).points, mesh)
 
 
 def test_devices():

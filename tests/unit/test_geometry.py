@@ -15,10 +15,11 @@ from ops.geometry import (
     points68,
     pose_from_mesh,
     residual,
+    rotation_of,
     similarity,
     transformed,
 )
-from ops.records import Box
+from ops.records import Box, Pose
 
 NOSE, CHIN, FOREHEAD = 4, 152, 10
 LEFT_EYE_CORNER, RIGHT_EYE_CORNER = 33, 263
@@ -93,6 +94,7 @@ def test_residual_is_the_root_mean_square_distance():
 def test_canonical_mesh_is_one_symmetric_sheet_with_the_faces_outline_as_its_rim():
     vertices, triangles, uv = canonical_mesh()
     assert vertices.shape == (468, 3)
+    assert triangles.shape == (898, 3)
     assert uv.shape == (468, 2)
     assert (uv.min(), uv.max()) == (0, 1)
     assert set(triangles.ravel()) == set(range(468))
@@ -140,7 +142,16 @@ def test_canonical_mesh_is_close_to_the_published_one(mirror):
 @pytest.mark.parametrize("yaw", [0, 25, -60])
 def test_pose_is_read_back(yaw, pitch, roll):
     pose = pose_from_mesh(photographed(yaw, pitch, roll))
-    np.testing.assert_allclose(pose, (yaw, pitch, roll), atol=1)
+    np.testing.assert_allclose(pose, (yaw, pitch, roll), atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_rotation_of_a_pose_is_read_back(seed):
+    pose = Pose(*np.random.default_rng(seed).uniform(-60, 60, 3).tolist())
+    turned = canonical_mesh().vertices @ rotation_of(pose).T * [1, -1, -1]
+    np.testing.assert_allclose(pose_from_mesh(turned.astype(np.float32)), pose, atol=1e-3)
+    np.testing.assert_allclose(rotation_of(pose) @ rotation_of(pose).T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(rotation_of(pose)) == pytest.approx(1)
 
 
 def test_pose_is_read_back_from_a_noisy_mesh():
