@@ -202,6 +202,7 @@ def test_the_versions_name_every_file_behind_a_detector(name):
     models = pickle.loads(pickle.dumps(FaceModels(detector=name)))  # noqa: S301 - its own bytes
     assert models == FaceModels(detector=name)
     versions = models.versions()
+    assert (versions.pop("detector"), versions.pop("landmarker")) == (name, "mesh")
     assert list(versions) == [*FILES.get(name, (name,)), "face_mesh"]
     assert all(len(checksum) == 64 for checksum in versions.values())
 
@@ -209,6 +210,7 @@ def test_the_versions_name_every_file_behind_a_detector(name):
 def test_the_versions_change_with_the_models():
     assert FaceModels().versions() == FaceModels(device="cpu").versions()
     assert FaceModels(detector="yunet").versions() != FaceModels().versions()
+    assert FaceModels(detector="haar").versions() != FaceModels(detector="dlib_hog").versions()
     assert FaceModels(landmarker="face_landmarker").versions() != FaceModels().versions()
     with pytest.raises(ValueError, match=r"'nothing'.*mesh"):
         FaceModels(landmarker="nothing").versions()
