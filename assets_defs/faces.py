@@ -34,8 +34,11 @@ WHEN_CONTENT_CHANGED = dg.AutomationCondition.eager().replace(
 
 def per_source(name: str, *kinds: str, blocking: str, warning: str | None = None) -> dict[str, Any]:
     """Return what every asset of this group shares, with its checks."""
-    specs = [dg.AssetCheckSpec(blocking, asset=name, blocking=True)]
-    specs += [dg.AssetCheckSpec(warning, asset=name)] if warning else []
+    specs = [
+        dg.AssetCheckSpec(check, asset=name, blocking=check == blocking, description=getattr(checks, check).__doc__)
+        for check in (blocking, warning)
+        if check
+    ]
     return {
         "name": name,
         "group_name": "faces",

@@ -110,4 +110,4 @@ def sharpness(pixels: Picture, box: Box) -> float:
     small = cv2.resize(
         grey, (SHARPNESS_SIDE, SHARPNESS_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     )
-    return float(cv2.Laplacian(small, cv2.CV_32F).var())
+    return float(cv2.meanStdDev(cv2.Laplacian(small, cv2.CV_32F))[1][0, 0] ** 2)

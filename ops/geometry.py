@@ -118,24 +118,25 @@ def residual(matrix: NDArray[np.float64], src: ArrayLike, dst: ArrayLike) -> flo
 
 
 @cache
-def _rigid() -> NDArray[np.intp]:
-    """Vertices above the nose's base: they hardly move with expression."""
+def _rigid() -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the vertices above the nose's base, which hardly move with expression, and where they are, centred."""
     vertices = canonical_mesh().vertices
-    return np.flatnonzero(vertices[:, 1] > vertices[2, 1])
+    chosen = np.flatnonzero(vertices[:, 1] > vertices[2, 1])
+    points = vertices[chosen].astype(np.float64)
+    return chosen, points - points.mean(axis=0)
 
 
 def pose_from_mesh(mesh: Floats) -> Pose:
     """Return the pose that turns the canonical mesh into this one.
 
-    The rotation of the best similarity in 3D is read as roll, then pitch, then yaw.
+    The best rotation in 3D (as in :func:`similarity`) is read as roll, then pitch, then yaw.
 
     Args:
         mesh: ``(468, 3)`` pixels.
     """
-    chosen = _rigid()
-    target = mesh[chosen] * np.array([1, -1, -1], np.float32)
-    matrix = similarity(canonical_mesh().vertices[chosen], target)[:, :3]
-    rotation = matrix / np.cbrt(np.linalg.det(matrix))
+    chosen, points = _rigid()
+    u, _, vt = np.linalg.svd((mesh[chosen].astype(np.float64) * (1, -1, -1)).T @ points)
+    rotation = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
     yaw = np.arctan2(rotation[0, 2], rotation[2, 2])
     pitch = np.arcsin(np.clip(rotation[1, 2], -1, 1))
     roll = -np.arctan2(rotation[1, 0], rotation[1, 1])

@@ -15,7 +15,7 @@ import pytest
 
 from ops import images
 from ops.sample import make_sample
-from ops.store import directory_md5
+from ops.store import Dataset, directory_md5
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
@@ -117,6 +117,29 @@ def test_kill_in_the_middle_then_resume_gives_the_same_tree(photos, tmp_path):
     assert not (out / "manifest.parquet").exists()
     maskline("mask", folder, out, *arguments)
     assert directory_md5(out) == directory_md5(tmp_path / "calm")
+
+
+def test_a_full_disk_is_one_clear_line_and_the_next_run_resumes(photos, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    try:
+        told = maskline("mask", photos, disk / "out", code=1)
+        assert told.strip().count("\n") == 0
+        assert "No space left on device" in told
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        maskline("mask", photos, disk / "out")
+        maskline("mask", photos, tmp_path / "calm")
+        assert directory_md5(disk / "out") == directory_md5(tmp_path / "calm")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_two_runs_on_one_output_do_not_mix(photos, tmp_path):
+    with Dataset(tmp_path / "out").lock():
+        assert "being written by another process" in maskline("mask", photos, tmp_path / "out", code=1)
 
 
 @pytest.mark.parametrize(
