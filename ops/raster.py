@@ -72,7 +72,7 @@ def rasterise(
     return Raster(image, buffer, covered)
 
 
-def _fill(vertices: Any, triangles: Any, attributes: Any, depth: Any, image: Any, covered: Any) -> None:
+def _fill(vertices: Any, triangles: Any, attributes: Any, depth: Any, image: Any, covered: Any) -> None:  # noqa: C901
     """Draw into ``depth``, ``image`` and ``covered``: each row's span lies right of some edges and left of others."""
     height, width = depth.shape
     kinds = attributes.shape[1]
@@ -105,22 +105,13 @@ def _fill(vertices: Any, triangles: Any, attributes: Any, depth: Any, image: Any
         for y in range(top, bottom + 1):
             low, high = left, right
             a, b, c = xi + (y - yi) * slope_a, xj + (y - yj) * slope_b, xk + (y - yk) * slope_c
-            if side_a > 0:
-                low = max(low, a - 1e-7)
-            elif side_a < 0:
-                high = min(high, a + 1e-7)
-            if side_b > 0:
-                low = max(low, b - 1e-7)
-            elif side_b < 0:
-                high = min(high, b + 1e-7)
-            if side_c > 0:
-                low = max(low, c - 1e-7)
-            elif side_c < 0:
-                high = min(high, c + 1e-7)
+            for side, place in ((side_a, a), (side_b, b), (side_c, c)):
+                if side > 0:
+                    low = max(low, place - 1e-7)
+                elif side < 0:
+                    high = min(high, place + 1e-7)
             first = int(np.ceil(low))
             count = int(np.floor(high)) + 1 - first
-            if count <= 0:
-                continue
             z = zi + (first - xi) * z_x + (y - yi) * z_y
             nearest, mine, drawn = depth[y, first:], covered[y, first:], image[y, first:]
             for n in range(kinds):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ops.masking.spec import MaskSpec
     from ops.records import Floats
 
-GRID = (33, 45)
+GRID = (25, 25)
 """Rows (v) and columns (u) of a garment's grid."""
 
 _MIRROR = {
@@ -193,9 +193,9 @@ def chart_grid(spec: MaskSpec, frame: Frame) -> tuple[NDArray[np.float64], NDArr
 
 def strap_paths(surface: Surface, mesh: Floats, frame: Frame, spec: MaskSpec) -> Floats:
     """Return where the straps run, ``(4, 9, 3)`` pixels: from the mask's corners to behind the ears."""
-    rows, columns = (3, GRID[0] - 4), (1, GRID[1] - 2)
+    rows, columns = (2, GRID[0] - 3), (slice(2), slice(-2, None))
     ends = [(side, upper) for side in (0, 1) for upper in (0, 1)]
-    start = np.stack([surface.vertices[rows[1 - upper], columns[side]] for side, upper in ends])[:, None]
+    start = np.stack([surface.vertices[rows[1 - upper], columns[side]].mean(0) for side, upper in ends])[:, None]
     end = np.stack([_ear(mesh, frame, 2 * side - 1, bool(upper), spec.straps) for side, upper in ends])[:, None]
     out = np.array([(2 * side - 1) * frame.axes[0] * 0.75 - frame.axes[2] * 0.65 for side, _ in ends])[:, None]
     steps = np.linspace(0, 1, 9)[:, None]
@@ -235,7 +235,8 @@ def grid_triangles(rows: int, columns: int) -> NDArray[np.int32]:
 def _ear(mesh: Floats, frame: Frame, side: int, upper: bool, straps: str) -> NDArray[np.float64]:
     """Return where a strap ends: where the ear grows above and below, or on the back of the head for bands."""
     pair = (127, 162) if upper else (93, 132)
-    point = mesh[[_MIRROR.get(n, _EARS[n]) if side > 0 else n for n in pair]].mean(0)
+    first, second = (_MIRROR.get(n, _EARS[n]) if side > 0 else n for n in pair)
+    point = (mesh[first] + mesh[second]) / 2
     if straps == "bands":
         shift = (0.005, -0.04 if upper else 0.04, 0.16)
     else:

@@ -23,6 +23,8 @@ SKIN = (
 """Mesh points on bare skin, away from eyes, brows, lips and the outline."""
 
 _WEIGHTS = np.array([0.299, 0.587, 0.114])
+_USUAL = np.array([1.0, 0.0, -0.1, -0.1])  # a little light from above and from the camera
+_STIFF = np.diag([0.01, 1.5, 2.5, 2.5])  # how strongly the fit is held to it
 _SKIN_TONE = np.array([1.22, 0.94, 0.80])  # usual skin in neutral light, display values against their luma
 
 
@@ -43,9 +45,10 @@ class Light(NamedTuple):
     saturation: float
     blur: float
 
-    def on(self, normals: Floats) -> NDArray[np.float64]:
+    def on(self, normals: Floats) -> Floats:
         """Return the brightness of surfaces against mean light, about 1."""
-        return np.clip(1 + 1.2 * (normals.astype(np.float64) @ self.slope + 0.8 * self.slope[2]), 0.4, 1.35)
+        slope = (1.2 * self.slope).astype(np.float32)
+        return np.clip(normals @ slope + (1 + np.float32(0.8) * slope[2]), 0.4, 1.35)
 
 
 def estimate(pixels: Picture, mesh: Floats, normals: Floats, unit: float) -> Light:
@@ -71,10 +74,11 @@ def estimate(pixels: Picture, mesh: Floats, normals: Floats, unit: float) -> Lig
     colours = small[rows[seen], columns[seen]]
     luma = colours @ _WEIGHTS
     slope, skin = _fit(luma, normals[list(SKIN)][seen].astype(np.float64))
-    bright = float(np.quantile(small @ _WEIGHTS, 0.97))
-    white = float(np.clip(0.62 * min(1.32 * skin**0.45, 1.06) + 0.38 * bright, 0.2, min(1.02, 0.15 + 2.6 * skin)))
+    every = np.sort(small.reshape(-1, 3) @ _WEIGHTS)
+    bright = float(every[int(0.97 * (len(every) - 1))])
+    white = max(min(0.62 * min(1.32 * skin**0.45, 1.06) + 0.38 * bright, 1.02, 0.15 + 2.6 * skin), 0.2)
     chroma = float(np.abs(colours - luma[:, None]).mean())
-    tone = np.median(colours, 0)
+    tone = np.sort(colours, 0)[len(colours) // 2]
     tone = tone / max(float(tone @ _WEIGHTS), 1e-3)
     cast = np.clip(1 + 0.4 * (tone / _SKIN_TONE - 1), 0.9, 1.1)
     return Light(
@@ -88,18 +92,19 @@ def estimate(pixels: Picture, mesh: Floats, normals: Floats, unit: float) -> Lig
 
 def _fit(luma: NDArray[np.float64], normals: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Fit brightness = a + b n robustly; returns b over the median brightness, and that median."""
-    level = max(float(np.median(luma)), 0.02)
-    target = luma / level
-    usual = np.array([1.0, 0.0, -0.1, -0.1])  # a little light from above and from the camera
-    terms = np.column_stack([np.ones(len(luma)), normals])
-    keep = np.ones(len(luma), bool)
+    middle = len(luma) // 2
+    level = max(float(np.sort(luma)[middle]), 0.02)
+    terms = np.ones((len(luma), 4))
+    terms[:, 1:] = normals
+    rest = luma / level - terms @ _USUAL
+    solution = np.empty(4)
+    keep = np.ones(len(luma))
     for _ in range(3):
-        part = terms[keep]
-        matrix = part.T @ part + np.diag([0.01, 1.5, 2.5, 2.5])
-        solution = usual + np.linalg.solve(matrix, part.T @ (target[keep] - part @ usual))
-        error = np.abs(target - terms @ solution)
-        keep = error <= max(2.5 * float(np.median(error)), 0.05)
-    return np.clip(solution[1:], -0.45, 0.45), level
+        part = (terms * keep[:, None]).T
+        solution = np.linalg.solve(part @ terms + _STIFF, part @ rest)
+        error = np.abs(rest - terms @ solution)
+        keep = (error <= max(2.5 * float(np.sort(error)[middle]), 0.05)).astype(np.float64)
+    return np.clip((_USUAL + solution)[1:], -0.45, 0.45), level
 
 
 def _blur_of(pixels: Picture, mesh: Floats, unit: float) -> float:
@@ -140,11 +145,13 @@ def _blur(layer: Any, taps: Any, depth: int, between: Any, out: Any) -> None:
     for y in range(height):
         for n in range(taps.size):
             shift = (n - taps.size // 2) * depth
-            for x in range(max(0, -shift), min(width, width - shift)):
-                between[y, x] += taps[n] * layer[y, x + shift]
+            source, target = layer[y, max(0, shift) :], between[y, max(0, -shift) :]
+            for x in range(min(source.size, target.size)):
+                target[x] += taps[n] * source[x]
     for y in range(height):
         for n in range(taps.size):
             row = y + n - taps.size // 2
             if 0 <= row < height:
+                source, target = between[row], out[y]
                 for x in range(width):
-                    out[y, x] += taps[n] * between[row, x]
+                    target[x] += taps[n] * source[x]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,8 +49,7 @@ class PreparedFace:
         frame: the head's axes.
         net: control points of the chart over the lower face, in picture pixels.
         mesh: ``(468, 3)`` picture pixels.
-        depth: of the bare face, samples of the roi.
-        skin: share of each of the roi's pixels that the face's mesh covers.
+        depth: of the bare face, samples of the roi; infinity beside it.
         light: estimated light and camera.
     """
 
@@ -59,7 +59,6 @@ class PreparedFace:
     net: Floats
     mesh: Floats
     depth: Floats
-    skin: Floats
     light: Light
 
 
@@ -127,10 +126,10 @@ def prepare(pixels: Picture, face: Face) -> PreparedFace:
     moved = mesh - np.array([x1, y1, 0], np.float32)
     behind = _samples(mesh, (x1, y1), scale) + np.array([0, 0, _BEHIND * frame.unit * scale])
     bare = rasterise(behind, triangles, np.empty((len(mesh), 0), np.float32), ((y2 - y1) * scale, (x2 - x1) * scale))
-    parts = [bare.covered[j::scale, i::scale] for j in range(scale) for i in range(scale)]
-    skin = np.asarray(np.mean(np.stack(parts), axis=0), np.float32)
-    light = estimate(pixels[y1:y2, x1:x2], moved, _vertex_normals(mesh, triangles), frame.unit)
-    return PreparedFace((int(x1), int(y1), int(x2), int(y2)), scale, frame, net, mesh, bare.depth, skin, light)
+    normals = np.zeros_like(mesh)
+    compiled(_vertex_normals)(mesh, triangles, normals)
+    light = estimate(pixels[y1:y2, x1:x2], moved, normals, frame.unit)
+    return PreparedFace((int(x1), int(y1), int(x2), int(y2)), scale, frame, net, mesh, bare.depth, light)
 
 
 def render(pixels: Picture, face: Face, spec: MaskSpec, *, prepared: PreparedFace | None = None) -> Masked:
@@ -151,12 +150,12 @@ def render(pixels: Picture, face: Face, spec: MaskSpec, *, prepared: PreparedFac
     if sigma > 0.25:
         layer = blur(layer, sigma)
     height, width = layer.shape[:2]
-    (x, y), (x1, y1) = offset, prepared.roi[:2]
-    skin = prepared.skin[y - y1 : y - y1 + height, x - x1 : x - x1 + width]
+    (x, y), (x1, y1), scale = offset, prepared.roi[:2], prepared.scale
+    depth = prepared.depth[(y - y1) * scale :, (x - x1) * scale :]
     soft = blur(np.ascontiguousarray(layer[..., 3:]), max(0.02 * prepared.frame.unit, 0.5))[..., 0]
     picture = pixels.copy()
     alpha = np.zeros((height, width), np.float32)
-    compiled(_blend)(picture[y : y + height, x : x + width], layer, soft, skin, alpha)
+    compiled(_blend)(picture[y : y + height, x : x + width], layer, soft, depth, scale, alpha)
     region = layer[..., 3] >= 0.5
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
     if not len(rows):
@@ -172,31 +171,32 @@ def _draw(prepared: PreparedFace, spec: MaskSpec) -> tuple[Floats, tuple[int, in
     paths = garments.strap_paths(surface, prepared.mesh, frame, spec)
     ribbons = _ribbons(paths, max((0.024 if spec.straps == "loops" else 0.032) * frame.unit, 1.0))
     points = np.concatenate([surface.vertices.reshape(-1, 3), ribbons])
-    attributes = np.empty((len(points), 3), np.float32)
-    cloth = len(points) - len(ribbons)
-    attributes[:cloth, :2] = np.stack(garments.uv_grid(), -1).reshape(-1, 2)
-    attributes[:cloth, 2] = light.on(surface.normals).ravel()
-    attributes[cloth:] = np.tile([[3, -1, 0.96], [3, 0, 0.96], [3, 1, 0.96]], (len(ribbons) // 3, 1))
-    x1, y1, x2, y2 = prepared.roi
-    margin = int(np.ceil(2.5 * light.blur + 0.05 * frame.unit)) + 1
-    low = np.clip(np.floor(points[:, :2].min(0)).astype(int) - margin, (x1, y1), (x2, y2))
-    high = np.clip(np.ceil(points[:, :2].max(0)).astype(int) + margin, (x1, y1), (x2, y2))
-    if (high <= low).any():
-        raise MaskingError("the mask lies outside of the picture")
-    scale, (width, height) = prepared.scale, high - low
-    top, left = (low[1] - y1) * scale, (low[0] - x1) * scale
-    drawn = rasterise(
-        _samples(points, (int(low[0]), int(low[1])), scale),
-        _mask_triangles(len(paths), paths.shape[1]),
-        attributes,
-        (int(height) * scale, int(width) * scale),
-        prepared.depth[top : top + height * scale, left : left + width * scale],
-    )
     size = 256 if frame.unit < 400 else 512
-    layer = np.zeros((int(height), int(width), 4), np.float32)
-    texture = textures.pattern(spec, size), textures.shade(spec, size)
-    compiled(_colour)(drawn.image, drawn.covered, _display(spec, light), *texture, scale, layer)
-    return layer, (int(low[0]), int(low[1]))
+    attributes = _places(size, len(ribbons)).copy()
+    attributes[: -len(ribbons), 2] = light.on(surface.normals).ravel()
+    roi, scale = prepared.roi, prepared.scale
+    margin = int(np.ceil(2.5 * light.blur + 0.05 * frame.unit)) + 1
+    x1, y1, x2, y2 = _inside(points, 0, roi)
+    left, top, right, bottom = _inside(points, margin, roi)
+    if left >= right or top >= bottom:
+        raise MaskingError("the mask lies outside of the picture")
+    behind = prepared.depth[
+        (y1 - roi[1]) * scale : (y2 - roi[1]) * scale, (x1 - roi[0]) * scale : (x2 - roi[0]) * scale
+    ]
+    moved = _samples(points, (x1, y1), scale)
+    drawn = rasterise(moved, _mask_triangles(len(paths), paths.shape[1]), attributes, behind.shape, behind)
+    layer = np.zeros((bottom - top, right - left, 4), np.float32)
+    part, colours = layer[y1 - top : y2 - top, x1 - left : x2 - left], _display(spec, light)
+    compiled(_colour)(drawn.image, drawn.covered, colours, *textures.fabric(spec, size), scale, part)
+    return layer, (left, top)
+
+
+def _inside(points: Floats, margin: int, roi: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """Return x1, y1, x2, y2 of the part of ``roi`` that reaches ``margin`` pixels beyond points."""
+    (x1, y1), (x2, y2) = points[:, :2].min(0), points[:, :2].max(0)
+    x1, x2 = (min(max(n, roi[0]), roi[2]) for n in (floor(x1) - margin, ceil(x2) + 1 + margin))
+    y1, y2 = (min(max(n, roi[1]), roi[3]) for n in (floor(y1) - margin, ceil(y2) + 1 + margin))
+    return x1, y1, x2, y2
 
 
 def _display(spec: MaskSpec, light: Light) -> Floats:
@@ -221,6 +221,15 @@ def _ribbons(paths: Floats, width: float) -> Floats:
     return np.stack([paths - shift, paths, paths + shift], 2).reshape(-1, 3)
 
 
+@lru_cache(maxsize=4)
+def _places(size: int, ribbons: int) -> Floats:
+    """Return column and row in the fabric for each point of the cloth and the straps, and the straps' brightness."""
+    u, v = garments.uv_grid()
+    cloth = np.stack([np.clip((u + 1) / 2 * size, 0, size - 0.01), np.clip(v * size - 0.5, 0, size - 1), 0 * u], -1)
+    strap = [[size + 0.5, row * (size - 1), 0.96] for row in (0, 0.5, 1)]
+    return np.concatenate([cloth.reshape(-1, 3), np.tile(strap, (ribbons // 3, 1))]).astype(np.float32)
+
+
 @lru_cache(maxsize=1)
 def _mask_triangles(straps: int, length: int) -> NDArray[np.int32]:
     """Return the triangles of the cloth's grid and of the straps' bands after it."""
@@ -236,57 +245,65 @@ def _face_triangles() -> NDArray[np.int32]:
     return canonical_mesh().triangles
 
 
-def _vertex_normals(mesh: Floats, triangles: NDArray[np.int32]) -> Floats:
-    """Return outward unit normals of a face's mesh, ``(468, 3)``."""
-    a, b, c = (mesh[triangles[:, n]].astype(np.float64) for n in range(3))
-    flat = np.cross(b - a, c - a)
-    normals = np.zeros(mesh.shape)
-    for n in range(3):
-        np.add.at(normals, triangles[:, n], flat)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1), 1e-9)[:, None]
-    back = mesh[[234, 454]].mean(0) - mesh[4]  # whichever way triangles wind, the nose tip looks out of the head
-    return (normals * -np.sign(normals[4] @ back)).astype(np.float32)
+def _vertex_normals(mesh: Any, triangles: Any, out: Any) -> None:
+    """Write outward unit normals of a face's mesh, ``(468, 3)``."""
+    for m in range(triangles.shape[0]):
+        i, j, k = triangles[m, 0], triangles[m, 1], triangles[m, 2]
+        ax, ay, az = mesh[j, 0] - mesh[i, 0], mesh[j, 1] - mesh[i, 1], mesh[j, 2] - mesh[i, 2]
+        bx, by, bz = mesh[k, 0] - mesh[i, 0], mesh[k, 1] - mesh[i, 1], mesh[k, 2] - mesh[i, 2]
+        for n in (i, j, k):
+            out[n, 0] += ay * bz - az * by
+            out[n, 1] += az * bx - ax * bz
+            out[n, 2] += ax * by - ay * bx
+    outward = np.float32(0.0)  # whichever way triangles wind, the nose tip looks out of the head
+    for c in range(3):
+        outward += out[4, c] * (mesh[4, c] - (mesh[234, c] + mesh[454, c]) * np.float32(0.5))
+    sign = np.float32(1.0) if outward > 0 else np.float32(-1.0)
+    for n in range(out.shape[0]):
+        length = max(np.sqrt(out[n, 0] ** 2 + out[n, 1] ** 2 + out[n, 2] ** 2), np.float32(1e-9))
+        for c in range(3):
+            out[n, c] *= sign / length
 
 
 def _colour(image: Any, covered: Any, palette: Any, pattern: Any, shade: Any, scale: int, layer: Any) -> None:
     """Colour the samples and average each pixel's, alpha-premultiplied."""
-    height, width = layer.shape[0], layer.shape[1]
-    size = pattern.shape[0]
+    size = pattern.shape[0] - 1
     share = np.float32(1.0 / (scale * scale))
-    for y in range(height):
-        for x in range(width):
-            red, green, blue, alpha = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
-            for j in range(y * scale, (y + 1) * scale):
-                for i in range(x * scale, (x + 1) * scale):
-                    if not covered[j, i]:
-                        continue
-                    u, v, bright = image[j, i, 0], image[j, i, 1], image[j, i, 2]
-                    if u > 2.0:
-                        entry = 4
-                        bright *= np.float32(1.0) - np.float32(0.18) * v * v
-                    else:
-                        column = min(max(int((u + np.float32(1.0)) * np.float32(0.5) * size), 0), size - 1)
-                        place = min(max(v * size - np.float32(0.5), np.float32(0.0)), np.float32(size - 1.001))
-                        row = int(place)
-                        part = place - row
-                        entry = pattern[int(place + np.float32(0.5)), column]
-                        bright *= shade[row, column] * (np.float32(1.0) - part) + shade[row + 1, column] * part
-                    red += bright * palette[entry, 0]
-                    green += bright * palette[entry, 1]
-                    blue += bright * palette[entry, 2]
-                    alpha += np.float32(1.0)
-            if alpha > 0:
-                layer[y, x, 0], layer[y, x, 1], layer[y, x, 2] = red * share, green * share, blue * share
-                layer[y, x, 3] = alpha * share
+    for j in range(covered.shape[0]):
+        here, values, row = covered[j], image[j], layer[j // scale]
+        for x in range(row.shape[0]):
+            for i in range(x * scale, (x + 1) * scale):
+                if not here[i]:
+                    continue
+                column, place = min(max(int(values[i, 0]), 0), size), values[i, 1]
+                above = min(max(int(place), 0), size - 1)
+                part = place - np.float32(above)
+                nearest = above + int(part + np.float32(0.5))
+                entry = pattern[min(max(nearest, 0), size), column]
+                texel = shade[above, column] + (shade[above + 1, column] - shade[above, column]) * part
+                bright = values[i, 2] * share * texel
+                row[x, 0] += bright * palette[entry, 0]
+                row[x, 1] += bright * palette[entry, 1]
+                row[x, 2] += bright * palette[entry, 2]
+                row[x, 3] += share
 
 
-def _blend(picture: Any, layer: Any, soft: Any, skin: Any, alpha: Any) -> None:
+def _blend(picture: Any, layer: Any, soft: Any, depth: Any, scale: int, alpha: Any) -> None:
     """Lay ``layer`` and the shadow that it casts on the skin over ``picture``, in place; write the joint ``alpha``."""
     for y in range(picture.shape[0]):
         for x in range(picture.shape[1]):
             cloth = layer[y, x, 3]
-            shadow = np.float32(0.45) * min(soft[y, x], np.float32(1.0)) * skin[y, x]
-            total = cloth + (np.float32(1.0) - cloth) * shadow
+            shadow = np.float32(0.45) * min(soft[y, x], np.float32(1.0))
+            if cloth + shadow < np.float32(0.004):
+                continue
+            shadow *= np.float32(1.0) - cloth
+            if shadow > np.float32(0.001):
+                skin = 0
+                for j in range(y * scale, (y + 1) * scale):
+                    for i in range(x * scale, (x + 1) * scale):
+                        skin += depth[j, i] < np.inf
+                shadow *= np.float32(skin / (scale * scale))
+            total = cloth + shadow
             if total < np.float32(0.004):
                 continue
             alpha[y, x] = min(total, np.float32(1.0))

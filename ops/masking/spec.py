@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -149,7 +152,7 @@ def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
     colour = _pick(rng, choices)
     accents = {name: weight for name, weight in choices.items() if name != colour} or {"#f4f4f2": 1.0}
     accent = _pick(rng, {**accents, "#f4f4f2": sum(accents.values())})
-    dark = float(parse_colour(colour).mean()) < 0.3
+    dark = sum(parse_colour(colour)) < 0.9
     same = rng.random() < (0.25 if kind != "cloth" else 0.6)
     strap = colour if same else "#1b1b1d" if dark else "#f1f1ef"
     return MaskSpec(
@@ -167,12 +170,13 @@ def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
     )
 
 
-def parse_colour(text: str) -> np.ndarray:
+@lru_cache(maxsize=256)
+def parse_colour(text: str) -> tuple[float, float, float]:
     """Return ``#rrggbb`` as three floats in [0, 1]; raises ValueError for anything else."""
     try:
         if len(text) != 7 or text[0] != "#":
             raise ValueError
-        return np.array([int(text[n : n + 2], 16) for n in (1, 3, 5)], np.float64) / 255
+        return int(text[1:3], 16) / 255, int(text[3:5], 16) / 255, int(text[5:7], 16) / 255
     except ValueError:
         raise ValueError(f"colour {text!r}: expected #rrggbb, such as #94B6D2") from None
 
@@ -184,8 +188,8 @@ def _weights(choices: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
 def _pick(rng: np.random.Generator, weights: Mapping[str, float]) -> str:
     """Draw a name; the order in which the names are given does not matter."""
     names = sorted(weights)
-    shares = np.cumsum([weights[name] for name in names])
-    return names[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]
+    shares = list(accumulate(weights[name] for name in names))
+    return names[bisect_right(shares, rng.random() * shares[-1])]
 
 
 def _check(what: str, names: Iterable[str], allowed: tuple[str, ...]) -> None:

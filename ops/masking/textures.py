@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ops.masking.spec import MaskSpec
     from ops.records import Floats
 
-BASE, ACCENT, SECOND, METAL = range(4)
-"""Entries of a pattern; the palette has the strap's colour after them."""
+BASE, ACCENT, SECOND, METAL, STRAP = range(5)
+"""Entries of a palette."""
 
 SPAN = (1.15, 0.9)
 """A mask's size across and down in face widths, laid flat."""
@@ -26,47 +26,62 @@ Grid = tuple[Any, Any]
 
 
 def palette(spec: MaskSpec) -> NDArray[np.float64]:
-    """Return the ``(5, 3)`` colours a mask is made of, in [0, 1]: `BASE` to `METAL` and the strap's."""
-    base, accent = parse_colour(spec.colour), parse_colour(spec.accent)
+    """Return the ``(5, 3)`` colours a mask is made of, in [0, 1]: `BASE` to `STRAP`."""
+    base, accent, strap = np.array([parse_colour(text) for text in (spec.colour, spec.accent, spec.strap_colour)])
     second = {"checks": 0.5 * (base + accent), "floral": 0.35 * accent + 0.65 * np.array([0.25, 0.42, 0.22])}
     metal = 0.35 * base + 0.65 * np.array([0.52, 0.53, 0.54])
-    colours = np.stack([base, accent, second.get(spec.pattern, accent), metal, parse_colour(spec.strap_colour)])
+    colours = np.array([base, accent, second.get(spec.pattern, accent), metal, strap])
     return 0.06 + 0.92 * colours
 
 
-def pattern(spec: MaskSpec, size: int) -> NDArray[np.uint8]:
+def fabric(spec: MaskSpec, size: int) -> tuple[NDArray[np.uint8], Floats]:
+    """Return the palette entries and the brightness of a mask's texels, both ``(size + 1, size + 1)``.
+
+    The last row repeats the one before it; the last column is the strap's, from one edge of it to the other.
+    """
+    strength = {"surgical": 0.05, "cloth": 0.07, "kn95": 0.025, "n95": 0.012}[spec.kind]
+    shade = np.empty((size + 1, size + 1), np.float32)
+    np.multiply(_made(spec.kind, size), 1 + strength * _creases(spec.texture_seed, size), shade[:-1, :-1])
+    shade[:, -1] = 1 - 0.18 * np.linspace(-1, 1, size + 1) ** 2
+    shade[-1, :-1] = shade[-2, :-1]
+    plain = spec.kind == "n95" or spec.pattern == "plain"
+    return _plain(spec.kind, size) if plain else _framed(_print(spec, size)), shade
+
+
+@lru_cache(maxsize=8)
+def _plain(kind: str, size: int) -> NDArray[np.uint8]:
+    return _framed(_nose_clip(size) if kind == "n95" else np.zeros((size, size), np.uint8))
+
+
+def _framed(entries: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    framed = np.pad(entries, (0, 1), "edge")
+    framed[:, -1] = STRAP
+    return framed
+
+
+def _print(spec: MaskSpec, size: int) -> NDArray[np.uint8]:
     """Return which palette entry each texel has, ``(size, size)``."""
-    if spec.kind == "n95":
-        return _nose_clip(size)
-    if spec.pattern == "plain":
-        return np.zeros((size, size), np.uint8)
     rng = np.random.Generator(np.random.PCG64(spec.texture_seed))
     x, y = _flat(size)
     if spec.pattern == "floral":
         return _flowers(rng, size)
     if spec.pattern == "stripes":
         angle, cell = rng.choice([0.0, np.pi / 2, np.pi / 4]), rng.uniform(0.03, 0.09)
-        wave = (x * np.cos(angle) + y * np.sin(angle)) / cell % 1
-        return (wave < rng.uniform(0.3, 0.55)).astype(np.uint8)
+        wave = x * (np.cos(angle) / cell) + y * (np.sin(angle) / cell)
+        return (wave - np.floor(wave) < rng.uniform(0.3, 0.55)).view(np.uint8)
     cell = rng.uniform(0.045, 0.11)
     if spec.pattern == "checks":
-        count = ((x / cell % 2 < 1).astype(int) + (y / cell % 2 < 1)).astype(np.uint8)
+        count = (x / cell % 2 < 1).view(np.uint8) + (y / cell % 2 < 1).view(np.uint8)
         return np.array([BASE, SECOND, ACCENT], np.uint8)[count]
-    row = np.floor(y / cell)
-    dx, dy = (x / cell + 0.5 * (row % 2)) % 1 - 0.5, y / cell % 1 - 0.5
-    return (dx**2 + dy**2 < rng.uniform(0.18, 0.34) ** 2).astype(np.uint8)
+    rows = (x / cell + [[0.0], [0.5]]) % 1 - 0.5  # every other row is shifted by half a cell
+    dx, dy = rows[(y[:, 0] / cell % 2).astype(int)], y / cell % 1 - 0.5
+    return (dx**2 + dy**2 < rng.uniform(0.18, 0.34) ** 2).view(np.uint8)
 
 
 @lru_cache(maxsize=8)
 def _made(kind: str, size: int) -> Floats:
     u, v = _uv(size)
     return (_MADE[kind](u, v) * _weave(size)).astype(np.float32)
-
-
-def shade(spec: MaskSpec, size: int) -> Floats:
-    """Return how bright each texel of the fabric is against plain cloth, ``(size, size)``, about 1."""
-    strength = {"surgical": 0.05, "cloth": 0.07, "kn95": 0.025, "n95": 0.012}[spec.kind]
-    return _made(spec.kind, size) * (1 + strength * _creases(spec.texture_seed, size))
 
 
 def _surgical(u: Any, v: Any) -> Any:
