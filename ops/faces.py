@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ops.geometry import mesh_box, points5, pose_from_mesh
+from ops.images import resized
 from ops.records import Box, Detection, Face
 
 if TYPE_CHECKING:
@@ -106,8 +107,5 @@ def sharpness(pixels: Picture, box: Box) -> float:
     if x2 <= x1 or y2 <= y1:
         return 0.0
     grey = cv2.cvtColor(pixels[y1:y2, x1:x2], cv2.COLOR_RGB2GRAY)
-    shrinks = grey.shape[0] > SHARPNESS_SIDE
-    small = cv2.resize(
-        grey, (SHARPNESS_SIDE, SHARPNESS_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
+    small = resized(grey, (SHARPNESS_SIDE, SHARPNESS_SIDE))
     return float(cv2.meanStdDev(cv2.Laplacian(small, cv2.CV_32F))[1][0, 0] ** 2)

@@ -73,6 +73,9 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
     Raises:
         BadImage: empty, no picture, damaged, too small or too large.
     """
+    plain = _plain_jpeg(data, max_pixels)
+    if plain is not None:
+        return plain
     with _opened(data, max_pixels) as picture:
         pixels = _jpeg(picture, data) if picture.format in {"JPEG", "MPO"} else _converted(picture)
         return turned(pixels, _orientation(picture))
@@ -114,6 +117,21 @@ def describe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
         return ImageInfo(picture.format or "", picture.mode, width, height, orientation, count)
 
 
+def resized(pixels: Picture, size: tuple[int, int]) -> Picture:
+    """Scale a picture to ``size`` (width, height): whole factors by means, the rest by linear interpolation.
+
+    Without moire, at a third of the time that means over broken factors take.
+    """
+    import cv2
+
+    height, width = pixels.shape[:2]
+    whole = max(1, min(width // size[0], height // size[1]))
+    if whole > 1:
+        height, width = height // whole, width // whole
+        pixels = cv2.resize(pixels[: height * whole, : width * whole], (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
+
+
 def size_problem(width: int, height: int, max_pixels: int) -> str | None:
     """Say what is wrong with a picture's size, or None.
 
@@ -143,13 +161,13 @@ def turned(pixels: Picture, orientation: int) -> Picture:
     return np.ascontiguousarray(pixels)
 
 
-def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 95, *, subsampling: str = "444") -> bytes:
+def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 95, *, subsampling: str = "420") -> bytes:
     """Encode RGB ``(h, w, 3)`` or grey ``(h, w)`` as baseline JPEG.
 
     Args:
         pixels: RGB or grey.
         quality: 1 to 100.
-        subsampling: of the colour channels: ``444``, ``422``, ``420``, ``440`` or ``411``.
+        subsampling: of the colour channels: ``420`` as cameras do, ``444``, ``422``, ``440`` or ``411``.
     """
     import simplejpeg
 
@@ -219,6 +237,21 @@ def _heif(data: bytes) -> tuple[str, ...]:
 def _orientation(picture: Image) -> int:
     value = picture.getexif().get(_ORIENTATION_TAG, 1)
     return value if value in range(1, 9) else 1
+
+
+def _plain_jpeg(data: bytes, max_pixels: int) -> Picture | None:
+    """Decode the usual JPEG without Pillow's help: no EXIF, three colours or grey, whole; None for anything else."""
+    import simplejpeg
+
+    if not data.startswith(b"\xff\xd8") or b"Exif\0\0" in data:
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if colours not in {"YCbCr", "Gray"} or size_problem(width, height, max_pixels):
+            return None
+        return simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    except ValueError:
+        return None
 
 
 def _jpeg(picture: Image, data: bytes) -> Picture:

@@ -115,7 +115,7 @@ class Align:
                 crop = cut.pop("crop")
                 if crop is not None:
                     cut["output"] = f"{item.fingerprint}_face{face.index}_{crop.style}.jpg"
-                    write_atomic(self.folder / cut["output"], images.encode_jpeg(crop.pixels, self.quality))
+                    write_atomic(self.folder / cut["output"], images.encode_jpeg(crop.pixels, self.quality, subsampling="444"))
                 rows.append(row(item, known["source"], **same, **cut))
         return rows
 

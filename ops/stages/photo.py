@@ -159,7 +159,7 @@ class Process:
                 crop = cut.pop("crop")
                 if crop is not None:
                     which = f"_face{face.index}" if len(faces) > 1 else ""
-                    pixels = images.encode_jpeg(crop.pixels, self.wishes.quality)
+                    pixels = images.encode_jpeg(crop.pixels, self.wishes.quality, subsampling="444")
                     cut["output"] = self._write(f"{name}_{crop.style}{which}.jpg", pixels)
                 yield {**same, "size": self.wishes.size, **cut}
 

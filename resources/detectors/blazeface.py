@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from model_assets.registry import fetch
+from ops.images import resized
 from ops.records import Box, Detection
 from resources.devices import resolve_device
 from resources.litert import TfLite
@@ -91,12 +92,10 @@ class BlazeFace:
 
     def _letterboxed(self, pixels: Picture, room: float) -> tuple[NDArray[np.float32], int, int, float]:
         """Return the model's input, the picture's left and top in it, and its scale."""
-        import cv2
-
         height, width = pixels.shape[:2]
         scale = self._side / (max(height, width) * (1 + 2 * room))
         inner = max(1, round(width * scale)), max(1, round(height * scale))
-        small = cv2.resize(pixels, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        small = resized(pixels, inner)
         left, top = (self._side - inner[0]) // 2, (self._side - inner[1]) // 2
         patch = np.full((self._side, self._side, 3), -1, np.float32)
         patch[top : top + inner[1], left : left + inner[0]] = small * np.float32(2 / 255) - np.float32(1)
@@ -130,18 +129,17 @@ class Cascade:
 def _merged(table: NDArray[np.floating], scores: NDArray[np.floating]) -> list[tuple[NDArray[np.floating], float]]:
     """Join overlapping candidates: averages weighted by score, and the highest score."""
     order = np.argsort(-scores, kind="stable")
+    table, scores = table[order], scores[order]
     out = []
-    while len(order):
-        first, rest = table[order[0]], table[order]
-        width = np.minimum(first[2], rest[:, 2]) - np.maximum(first[0], rest[:, 0])
-        height = np.minimum(first[3], rest[:, 3]) - np.maximum(first[1], rest[:, 1])
-        shared = np.clip(width, 0, None) * np.clip(height, 0, None)
-        areas = (rest[:, 2] - rest[:, 0]) * (rest[:, 3] - rest[:, 1])
+    while len(table):
+        low, high = np.maximum(table[0, :2], table[:, :2]), np.minimum(table[0, 2:4], table[:, 2:4])
+        shared = np.maximum(high - low, 0).prod(axis=1)
+        areas = (table[:, 2:4] - table[:, :2]).prod(axis=1)
         same = shared > OVERLAP * (areas[0] + areas - shared)
         same[0] = True
-        group = order[same]
-        out.append((np.average(table[group], axis=0, weights=scores[group]), float(scores[order[0]])))
-        order = order[~same]
+        weights = scores[same] / scores[same].sum()
+        out.append((weights @ table[same], float(scores[0])))
+        table, scores = table[~same], scores[~same]
     return out
 
 

@@ -176,11 +176,11 @@ def test_png_goes_there_and_back(tmp_path):
 
 
 def test_jpeg_keeps_colours_and_quality_orders_sizes():
-    fine, coarse = images.encode_jpeg(FACE), images.encode_jpeg(FACE, 60)
+    fine, coarse = images.encode_jpeg(FACE, subsampling="444"), images.encode_jpeg(FACE, 60)
     assert difference(images.decode(fine), FACE) < 2
-    assert len(coarse) < len(images.encode_jpeg(FACE, subsampling="420")) < len(fine)
+    assert len(coarse) < len(images.encode_jpeg(FACE)) < len(fine)
     assert difference(images.decode(images.encode_jpeg(GREY))[..., 0], GREY) < 2
-    mirrored = images.encode_jpeg(FACE[:, ::-1])
+    mirrored = images.encode_jpeg(FACE[:, ::-1], subsampling="444")
     assert difference(images.decode(mirrored)[:, ::-1], FACE) < 2
 
 
