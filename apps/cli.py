@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -16,10 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ops.stages.photo import Wishes
     from ops.store import Report
+    from resources.models import FaceModels
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 models_app = typer.Typer(no_args_is_help=True, help="Model files: what there is, where it comes from.")
@@ -32,6 +34,7 @@ Workers = Annotated[int, typer.Option(help="processes; 0 lets the amount of work
 Seed = Annotated[int, typer.Option(help="another seed, other masks")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Detector = Annotated[str, typer.Option(help="face detector by name")]
+Landmarker = Annotated[str, typer.Option(help="mesh, or face_landmarker where its weights can be had")]
 Fps = Annotated[float, typer.Option(help="frames a second taken from videos", min=0.001)]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
 Style = Annotated[list[str], typer.Option(help="crop style by name, or all; may be repeated")]
@@ -52,22 +55,24 @@ def mask(
     workers: Workers = 0,
     device: Device = "auto",
     detector: Detector = "blazeface",
+    landmarker: Landmarker = "mesh",
     fps: Fps = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """Put masks on every face, and cut the faces out aligned."""
     from ops.masking import MaskSettings
     from ops.stages.photo import Wishes
+    from resources.models import FaceModels
 
     wishes = Wishes(
         masks=None if no_mask else MaskSettings(seed=seed),
         variants=n_augmentations,
-        styles=() if no_crop else _styles(crop_style),
+        styles=() if no_crop else _styles(crop_style, size),
         size=size,
         copy=no_mask and no_crop,
         fps=fps,
     )
-    _process(input, output, wishes, detector, device, workers, as_json)
+    _process(input, output, wishes, FaceModels(detector, landmarker, device), workers, as_json)
 
 
 @app.command()
@@ -79,14 +84,16 @@ def crop(
     workers: Workers = 0,
     device: Device = "auto",
     detector: Detector = "blazeface",
+    landmarker: Landmarker = "mesh",
     fps: Fps = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """Cut every face out, aligned."""
     from ops.stages.photo import Wishes
+    from resources.models import FaceModels
 
-    wishes = Wishes(styles=_styles(crop_style), size=size, numbered=False, fps=fps)
-    _process(input, output, wishes, detector, device, workers, as_json)
+    wishes = Wishes(styles=_styles(crop_style, size), size=size, numbered=False, fps=fps)
+    _process(input, output, wishes, FaceModels(detector, landmarker, device), workers, as_json)
 
 
 @app.command()
@@ -96,16 +103,19 @@ def faces(
     workers: Workers = 0,
     device: Device = "auto",
     detector: Detector = "blazeface",
+    landmarker: Landmarker = "mesh",
     fps: Fps = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """Find every face, and draw its box, mesh and pose."""
     from ops.stages.photo import Wishes
+    from resources.models import FaceModels
 
-    _process(input, output, Wishes(draw=True, fps=fps), detector, device, workers, as_json)
+    models = FaceModels(detector, landmarker, device)
+    _process(input, output, Wishes(draw=True, fps=fps), models, workers, as_json)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def materialize(context: typer.Context) -> None:
     """Materialize assets: the options of `python -m orchestration.materialize`."""
     raise typer.Exit(subprocess.call([sys.executable, "-m", "orchestration.materialize", *context.args]))  # noqa: S603
@@ -168,25 +178,23 @@ def verify(names: Annotated[list[str] | None, typer.Argument(help="models by nam
         raise typer.Exit(NOTHING_DONE)
 
 
-def _process(
-    given: Path, output: Path, wishes: Wishes, detector: str, device: str, workers: int, as_json: bool
-) -> None:
+def _process(given: Path, output: Path, wishes: Wishes, models: FaceModels, workers: int, as_json: bool) -> None:
     """Run the wishes over INPUT, print what was done, and leave with the right exit code."""
     import pandas as pd
 
     from ops.stages import masks, photo
     from ops.store import Dataset
     from resources.compute import Local
-    from resources.models import FaceModels
 
     if not given.exists():
         _usage(f"{given} does not exist")
+    given = given.resolve()
     root, only = (given, None) if given.is_dir() else (given.parent, given.name)
     if only is None and output.resolve().is_relative_to(root.resolve()):
         _usage(f"OUTPUT {output} lies inside INPUT {given}, so the next run would take it for input; choose another")
     start = time.perf_counter()
-    models = FaceModels(detector=detector, device=device)
-    items, told = photo.plan(root, only, wishes, models)
+    with _usage_on_wrong_value():
+        items, told = photo.plan(root, only, wishes, models)
     dataset = Dataset(output, photo.columns(wishes), exclusive=False)
     work = partial(photo.Process, output, wishes, models)
     unseen = pd.DataFrame({"source": [], "status": [], "reason": []})
@@ -219,6 +227,8 @@ def _tell(dataset: Any, report: Report, sources: set[str], start: float, as_json
         refused = rows[rows["status"] == "rejected"]
         for known in refused.head(10).to_dict("records"):
             say.print(f"  rejected {known['source']!r}: {known['reason']}", markup=False)
+        for note in report.notes:
+            say.print(f"  {note}", markup=False)
         say.print(f"{report.made} files worked on, {report.kept} were done already; {dataset.manifest}", markup=False)
     if not sources or (done.empty and not summary["skipped"]):
         raise typer.Exit(NOTHING_DONE)
@@ -230,10 +240,23 @@ def _registry() -> Any:
     return Registry.load()
 
 
-def _styles(wanted: list[str]) -> tuple[str, ...]:
-    from ops.alignment import resolve_styles
+def _styles(wanted: list[str], size: int) -> tuple[str, ...]:
+    from ops.alignment import resolve_styles, template
 
-    return resolve_styles(wanted)
+    with _usage_on_wrong_value():
+        styles = resolve_styles(wanted)
+        for style in styles:
+            template(style, size)
+    return styles
+
+
+@contextmanager
+def _usage_on_wrong_value() -> Iterator[None]:
+    """Leave with a usage error where the values given are not allowed."""
+    try:
+        yield
+    except ValueError as error:
+        _usage(str(error))
 
 
 def _bar() -> Progress:
@@ -265,9 +288,6 @@ def main() -> None:
     told: Callable[[], tuple[type[Exception], ...]] = told_errors
     try:
         app()
-    except ValueError as error:
-        say.print(f"maskline: {error}", style="red", markup=False, soft_wrap=True)
-        sys.exit(USAGE)
     except told() as error:
         say.print(f"maskline: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(NOTHING_DONE)

@@ -106,6 +106,6 @@ def sharpness(pixels: Picture, box: Box) -> float:
     x1, y1, x2, y2 = int(inside.x1), int(inside.y1), int(np.ceil(inside.x2)), int(np.ceil(inside.y2))
     if x2 <= x1 or y2 <= y1:
         return 0.0
-    grey = cv2.cvtColor(pixels[y1:y2, x1:x2], cv2.COLOR_RGB2GRAY)
+    grey = np.asarray(cv2.cvtColor(pixels[y1:y2, x1:x2], cv2.COLOR_RGB2GRAY), np.uint8)
     small = resized(grey, (SHARPNESS_SIDE, SHARPNESS_SIDE))
     return float(cv2.meanStdDev(cv2.Laplacian(small, cv2.CV_32F))[1][0, 0] ** 2)

@@ -32,7 +32,6 @@ __all__ = [
     "identity_of",
     "kind_of",
     "look",
-    "read_raw",
     "sample_video",
     "scan",
     "video_info",
@@ -109,9 +108,7 @@ def scan(folder: Path) -> Scan:
                 continue
             if not (inner or kind_of(path) or os.path.isdir(entry.path)):
                 ignored += 1
-            elif not _is_utf8(entry.name):
-                found.append(Rejected(os.fsencode(path).decode("utf-8", "backslashreplace"), "name is not UTF-8"))
-            elif inner:
+            elif inner and _is_utf8(entry.name):
                 pending.append(path)
             else:
                 found.append(look(folder, path))
@@ -120,6 +117,8 @@ def scan(folder: Path) -> Scan:
 
 def look(folder: Path, path: str) -> RawFile | Rejected:
     """Hash one file of a source, or say why it can't be used."""
+    if not _is_utf8(path):
+        return Rejected(os.fsencode(path).decode("utf-8", "backslashreplace"), "name is not UTF-8")
     try:
         with _open_inside(folder, path) as file:
             kind = kind_of(path)
@@ -134,16 +133,6 @@ def look(folder: Path, path: str) -> RawFile | Rejected:
             return RawFile(path, kind, size, digest.hexdigest())
     except OSError as error:
         return Rejected(path, str(error.strerror))
-
-
-def read_raw(folder: Path, path: str) -> bytes:
-    """Read a file of a source.
-
-    Raises:
-        OSError: it can't be read, isn't a regular file, or lies outside of the source.
-    """
-    with _open_inside(folder, path) as file:
-        return file.read()
 
 
 def find_duplicates(contents: Iterable[tuple[str, str]]) -> dict[str, str]:

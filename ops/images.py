@@ -52,6 +52,10 @@ class BadImage(ValueError):
         self.reason = reason
 
 
+class UnreadableImage(BadImage):
+    """A file that could not be read this time: it says nothing about the picture in it."""
+
+
 class ImageInfo(NamedTuple):
     """What a picture's header says; width and height are those of the upright picture."""
 
@@ -117,7 +121,7 @@ def describe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
         return ImageInfo(picture.format or "", picture.mode, width, height, orientation, count)
 
 
-def resized(pixels: Picture, size: tuple[int, int]) -> Picture:
+def resized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Scale a picture to ``size`` (width, height): whole factors by means, the rest by linear interpolation.
 
     Without moire, at a third of the time that means over broken factors take.
@@ -128,8 +132,9 @@ def resized(pixels: Picture, size: tuple[int, int]) -> Picture:
     whole = max(1, min(width // size[0], height // size[1]))
     if whole > 1:
         height, width = height // whole, width // whole
-        pixels = cv2.resize(pixels[: height * whole, : width * whole], (width, height), interpolation=cv2.INTER_AREA)
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
+        part = pixels[: height * whole, : width * whole]
+        pixels = np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def size_problem(width: int, height: int, max_pixels: int) -> str | None:
@@ -192,7 +197,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BadImage(f"cannot be read: {error.strerror}") from error
+        raise UnreadableImage(f"cannot be read: {error.strerror}") from error
 
 
 @contextmanager
@@ -212,7 +217,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image]:
             if problem:
                 raise BadImage(problem)
             yield picture
-    except BadImage:
+    except (BadImage, MemoryError):
         raise
     except UnidentifiedImageError:
         raise BadImage("not a picture: no JPEG, PNG, WebP, BMP, TIFF, GIF or HEIC") from None

@@ -14,8 +14,10 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.parquet"
 REJECTS = "rejects.parquet"
 JOURNAL = ".journal"
+JOURNAL_ITEMS, JOURNAL_SECONDS = 32, 2.0
 DRAFT = ".draft-"
 DONE, SKIPPED, REJECTED = "done", "skipped", "rejected"
 ORDER = ("source", "time", "face", "variant", "style", "output")
@@ -228,56 +231,82 @@ class Dataset:
             OSError: the disk is full or not writable; what was finished is kept for the next run.
         """
         with self.lock():
-            old, notes = self._finished()
+            schema, old, notes = self._finished()
             done = self._intact(old)
             wanted = {item.fingerprint: item for item in items}
             todo = [item for key, item in wanted.items() if key not in done]
+            if not self.exclusive:
+                self._forget(old, {item.payload["source"] for item in todo})
             fresh = self._make(todo, work, mapper, progress)
-            table = self._merge(old, done & wanted.keys(), fresh, refused)
-            removed = self._finish(table, also(table) if also else {})
+            table = self._merge(schema, old, done & wanted.keys(), fresh, refused)
+            removed = self._finish(old, table, also(table) if also else {})
             counts: dict[str, int] = {DONE: 0, SKIPPED: 0, REJECTED: 0}
             for status in table["status"].to_pylist():
                 counts[status] += 1
             return Report(self.folder, len(todo), len(wanted) - len(todo), removed, counts, tuple(notes))
 
-    def _tables(self) -> Iterator[Path]:
-        if self.manifest.is_file():
-            yield self.manifest
-        yield from sorted((self.folder / JOURNAL).glob("*.parquet"))
+    def _finished(self) -> tuple[pa.Schema, pa.Table, list[str]]:
+        """Return schema and rows of what is there: the manifest, and the journal of an interrupted run.
 
-    def _finished(self) -> tuple[pa.Table, list[str]]:
-        """Rows of the manifest and of an interrupted run's journal; a table that can't be read counts as absent."""
+        The newest rows of a fingerprint count. A table that can't be read counts as absent. In a folder that is not
+        exclusive, columns that another kind of run wrote stay.
+        """
         import pyarrow as pa
+        import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
         schema, tables, notes = arrow_schema(self.columns), [], []
-        for path in self._tables():
+        journal = sorted((self.folder / JOURNAL).glob("*.parquet"), reverse=True)
+        for path in [*journal, *([self.manifest] if self.manifest.is_file() else [])]:
             try:
                 table = pq.read_table(path)
-                tables.append(table.select(schema.names).cast(schema))
+                if self.exclusive:
+                    table = table.select(schema.names).cast(schema)
+                else:
+                    schema = pa.unify_schemas([schema, table.schema])
+                tables.append(table)
             except (pa.ArrowException, OSError, KeyError, ValueError) as error:
                 notes.append(f"{path.name} could not be read and its rows are made anew: {str(error).splitlines()[0]}")
-        return (pa.concat_tables(tables) if tables else schema.empty_table()), notes
+        old = schema.empty_table()
+        for table in tables:
+            new = pc.invert(pc.is_in(table["fingerprint"], pc.unique(old["fingerprint"])))
+            old = pa.concat_tables([old, table.filter(new)], promote_options="default").combine_chunks()
+        return schema, old, notes
 
     def _intact(self, table: pa.Table) -> set[str]:
         """Fingerprints whose files are all there."""
-        present = {
-            os.path.relpath(os.path.join(base, name), self.folder)
-            for base, _, names in os.walk(self.folder)
-            for name in names
-        }
-        keys = table["fingerprint"].to_pylist()
-        lost: set[str] = set()
-        for column in self._file_columns():
-            lost |= {
-                key
-                for key, name in zip(keys, table[column].to_pylist(), strict=True)
-                if name is not None and name not in present
-            }
-        return set(keys) - lost
+        files = self._named(table)
+        lost = files.keys() - self._present(files)
+        return set(table["fingerprint"].to_pylist()) - {key for name in lost for key in files[name]}
 
-    def _file_columns(self) -> list[str]:
-        return [column.name for column in self.columns if column.name in FILE_COLUMNS]
+    def _named(self, table: pa.Table) -> dict[str, set[str]]:
+        """Files that rows name, with the fingerprints of those rows."""
+        keys = table["fingerprint"].to_pylist()
+        files: dict[str, set[str]] = {}
+        for column in self.columns:
+            if column.name in FILE_COLUMNS and column.name in table.column_names:
+                for key, name in zip(keys, table[column.name].to_pylist(), strict=True):
+                    if name is not None:
+                        files.setdefault(name, set()).add(key)
+        return files
+
+    def _present(self, files: Iterable[str]) -> set[str]:
+        """Which of the files are there."""
+        present: set[str] = set()
+        for inside in {os.path.dirname(name) for name in files}:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                present |= {os.path.join(inside, name) for name in os.listdir(self.folder / inside)}
+        return present
+
+    def _forget(self, old: pa.Table, sources: set[str]) -> None:
+        """Take the rows of sources out of the manifest before their files are written over."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        gone = pc.is_in(old["source"], pa.array(sorted(sources), pa.string()))
+        if old.num_rows and pc.any(gone).as_py():
+            write_atomic(self.manifest, parquet(old.filter(pc.invert(gone))))
+            shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
 
     def _make(
         self,
@@ -287,7 +316,6 @@ class Dataset:
         progress: Callable[[int, int], None] | None,
     ) -> pa.Table:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         schema = arrow_schema(self.columns)
         journal = self.folder / JOURNAL
@@ -298,71 +326,100 @@ class Dataset:
         def flush() -> None:
             if buffer:
                 table = pa.Table.from_pylist(buffer, schema=schema)
-                sink = pa.BufferOutputStream()
-                pq.write_table(table, sink)
-                write_atomic(journal / f"{start + len(tables):06d}.parquet", sink.getvalue().to_pybytes())
+                write_atomic(journal / f"{start + len(tables):06d}.parquet", parquet(table))
                 tables.append(table)
                 buffer.clear()
 
-        made = 0
-        for made, rows in enumerate(mapper.map(work, todo), start=1):
-            buffer.extend(rows)
-            if made % 32 == 0:
+        made, flushed = 0, time.monotonic()
+        try:
+            for made, rows in enumerate(mapper.map(work, todo), start=1):
+                buffer.extend(rows)
+                if made % JOURNAL_ITEMS == 0 or time.monotonic() > flushed + JOURNAL_SECONDS:
+                    flush()
+                    flushed = time.monotonic()
+                if progress:
+                    progress(made, len(todo))
+        except BaseException:
+            with contextlib.suppress(OSError):
                 flush()
-            if progress:
-                progress(made, len(todo))
+            raise
         flush()
         if made != len(todo):
             raise RuntimeError(f"{len(todo)} items went out to be worked on, {made} came back")
         return pa.concat_tables(tables) if tables else schema.empty_table()
 
-    def _merge(self, old: pa.Table, keep: set[str], fresh: pa.Table, refused: Sequence[Row]) -> pa.Table:
+    def _merge(
+        self, schema: pa.Schema, old: pa.Table, keep: set[str], fresh: pa.Table, refused: Sequence[Row]
+    ) -> pa.Table:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        schema = arrow_schema(self.columns)
         told = pa.Table.from_pylist(list(refused), schema=schema)
         kept = old.filter(pc.is_in(old["fingerprint"], pa.array(sorted(keep), pa.string())))
-        table = pa.concat_tables([kept, fresh, told])
+        parts = [kept, fresh, told]
         if not self.exclusive:
-            named = pa.array(sorted(set(table["source"].to_pylist())), pa.string())
-            table = pa.concat_tables([table, old.filter(pc.invert(pc.is_in(old["source"], named)))])
+            here = {source for part in parts for source in part["source"].to_pylist()}
+            parts.append(old.filter(pc.invert(pc.is_in(old["source"], pa.array(sorted(here), pa.string())))))
+        table = pa.concat_tables([schema.empty_table(), *parts], promote_options="default")
         order = [(name, "ascending") for name in ORDER if name in table.column_names]
         return table.take(pc.sort_indices(table, order)).combine_chunks()
 
-    def _finish(self, table: pa.Table, files: dict[str, bytes]) -> int:
-        """Write what people read, then the manifest, then sweep."""
-        import pyarrow as pa
+    def _finish(self, old: pa.Table, table: pa.Table, files: dict[str, bytes]) -> int:
+        """Write what people read, then the manifest, then remove what no row names any more."""
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
-        rejects = table.filter(pc.not_equal(table["status"], DONE)).select(["source", "face", "status", "reason"])
-        for name, rows in ((REJECTS, rejects), (MANIFEST, table)):
-            sink = pa.BufferOutputStream()
-            pq.write_table(rows, sink, compression="zstd")
-            files[name] = sink.getvalue().to_pybytes()
+        told = table.filter(pc.not_equal(table["status"], DONE)).select(["source", "face", "status", "reason"])
+        files |= {REJECTS: parquet(told), MANIFEST: parquet(table)}
         for name, data in files.items():
             path = self.folder / name
             if not path.is_file() or path.read_bytes() != data:
                 write_atomic(path, data)
         shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
-        known = set(files)
-        for column in self._file_columns():
-            known.update(name for name in table[column].to_pylist() if name is not None)
-        return self._sweep(known)
+        named = set(self._named(table))
+        if self.exclusive:
+            return self._sweep(named | set(files))
+        obsolete = self._named(old).keys() - named
+        for name in obsolete:
+            (self.folder / name).unlink(missing_ok=True)
+        for inside in {os.path.dirname(name) for name in named | obsolete}:
+            for path in (self.folder / inside).glob(f"{DRAFT}*"):
+                if is_draft(path.name):
+                    path.unlink()
+        return len(obsolete)
 
     def _sweep(self, known: set[str]) -> int:
+        """Remove every file that is not known, and empty folders."""
         removed = 0
         for base, _, names in os.walk(self.folder, topdown=False):
             for name in names:
                 path = os.path.join(base, name)
-                stray = self.exclusive and os.path.relpath(path, self.folder) not in known
-                if stray or name.startswith(DRAFT):
+                if os.path.relpath(path, self.folder) not in known:
                     os.unlink(path)
                     removed += 1
-            if self.exclusive and base != str(self.folder) and not os.listdir(base):
+            if base != str(self.folder) and not os.listdir(base):
                 os.rmdir(base)
         return removed
+
+
+def is_draft(name: str) -> bool:
+    """Tell whether a file name is one that :func:`write_atomic` gives to a draft."""
+    return re.fullmatch(re.escape(DRAFT) + "[0-9a-f]{16}", name) is not None
+
+
+def parquet(table: pa.Table) -> bytes:
+    """Return a table as the bytes of a Parquet file, the same for the same rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    written: bytes = sink.getvalue().to_pybytes()
+    return written
+
+
+def unread(item: Item) -> Item:
+    """Return what stands for an item whose file could not be read this time: never taken for finished work."""
+    return item._replace(fingerprint=fingerprint("unread", item.fingerprint))
 
 
 def row(item: Item, source: str, *, status: str = DONE, reason: str | None = None, **columns: object) -> Row:

@@ -167,6 +167,10 @@ LANDMARKERS: dict[str, type[MeshLandmarker | FaceLandmarkerTask | Dlib68 | Landm
 }
 
 
+MESHES = ("mesh", "face_landmarker")
+"""Landmarkers whose first 468 points are MediaPipe's mesh."""
+
+
 def make_landmarker(name: str, device: str = "auto") -> FaceLandmarker:
     """Return a landmarker by name.
 

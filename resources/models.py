@@ -31,13 +31,18 @@ class FaceModels:
         return make_detector(self.detector, self.device), make_landmarker(self.landmarker, self.device)
 
     def versions(self) -> dict[str, str]:
-        """Return what decides about the result: both names, and the checksum of every model file behind them."""
-        from model_assets.registry import Registry
-        from resources.detectors import FILES
-        from resources.landmarkers import LANDMARKERS
+        """Return what decides about the result: both names, and the checksum of every model file behind them.
 
-        if self.landmarker not in LANDMARKERS:
-            raise ValueError(f"unknown landmarker {self.landmarker!r}; allowed: {', '.join(LANDMARKERS)}")
+        Raises:
+            ValueError: there is no such detector, or the landmarker is none that gives a mesh.
+        """
+        from model_assets.registry import Registry
+        from resources.detectors import DETECTORS, FILES
+        from resources.landmarkers import LANDMARKERS, MESHES
+
+        for what, name, allowed in (("detector", self.detector, DETECTORS), ("landmarker", self.landmarker, MESHES)):
+            if name not in allowed:
+                raise ValueError(f"unknown {what} {name!r}; allowed: {', '.join(allowed)}")
         known = Registry.load().models
         names = [*FILES.get(self.detector, (self.detector,)), *LANDMARKERS[self.landmarker].models]
         files = {name: known[name].sha256 for name in names if name in known}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ops import alignment, images
+from ops.stages import refusal
 from ops.stages.faces import ORIGIN, face_of
 from ops.store import REJECTED, Column, Item, fingerprint, row, rows_of, write_atomic
 
@@ -41,6 +42,7 @@ def plan(
     wearing: Sequence[str],
     styles: Sequence[str],
     size: int,
+    quality: int,
 ) -> list[Item]:
     """List the pictures to crop.
 
@@ -52,11 +54,12 @@ def plan(
         wearing: ``bare``, ``masked`` or both.
         styles: crop styles, resolved.
         size: side of a crop in pixels.
+        quality: of the JPEG files.
     """
     unknown = set(wearing) - set(WEARING)
     if unknown:
         raise ValueError(f"wearing {sorted(unknown)} is unknown; allowed: {', '.join(WEARING)}")
-    settings = {"styles": list(styles), "size": size, "version": VERSION}
+    settings = {"styles": list(styles), "size": size, "quality": quality, "version": VERSION}
     items: list[Item] = []
     found: dict[str, list[Row]] = {}
     for _, group in faces.groupby("frame", sort=False):
@@ -107,15 +110,17 @@ class Align:
         same |= {"wearing": "masked" if masked else "bare", "size": self.size}
         try:
             pixels = images.read(Path(known["path"]), max_pixels=self.max_pixels)
-        except (images.BadImage, OSError) as error:
-            return [row(item, known["source"], status=REJECTED, reason=str(error), **same)]
+        except images.BadImage as error:
+            return [refusal(item, error, **same)]
         rows = []
         for face in known["faces"]:
             for cut in crop_rows(pixels, face, self.styles, self.size):
                 crop = cut.pop("crop")
                 if crop is not None:
                     cut["output"] = f"{item.fingerprint}_face{face.index}_{crop.style}.jpg"
-                    write_atomic(self.folder / cut["output"], images.encode_jpeg(crop.pixels, self.quality, subsampling="444"))
+                    write_atomic(
+                        self.folder / cut["output"], images.encode_jpeg(crop.pixels, self.quality, subsampling="444")
+                    )
                 rows.append(row(item, known["source"], **same, **cut))
         return rows
 

@@ -10,7 +10,8 @@ import numpy as np
 from ops import images
 from ops.faces import find_faces
 from ops.records import Box, Face, Pose
-from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row, rows_of
+from ops.stages import refusal
+from ops.store import SKIPPED, Column, Item, fingerprint, row, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,8 +86,8 @@ class Look:
         same = {name: known[name] for name in ("frame", "time", "picture", "identity")}
         try:
             pixels = images.read(Path(known["path"]), max_pixels=self.max_pixels)
-        except (images.BadImage, OSError) as error:
-            return [row(item, known["source"], status=REJECTED, reason=str(error), **same)]
+        except images.BadImage as error:
+            return [refusal(item, error, **same)]
         faces = find_faces(
             pixels, self.detector, self.landmarker, min_score=self.min_score, max_faces=self.max_faces or None
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops import frames, images
-from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, row, write_atomic
+from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, row, unread, write_atomic
 
 if TYPE_CHECKING:
     from ops.store import Row
@@ -21,6 +21,7 @@ COLUMNS = (
     Column("height", "int32", "upright height in pixels"),
     Column("format", "string", "file format as decoded"),
     Column("orientation", "int32", "EXIF orientation, 1 to 8, already applied to width and height"),
+    Column("bytes", "int64", "size of the raw file"),
     Column("content", "string", "BLAKE2b hash of the raw file's bytes"),
     Column("identity", "string", "the person, where the source's naming tells"),
     Column("sound", "string", "sound track in this folder, or null"),
@@ -40,29 +41,25 @@ def plan(raw: Path, *, fps: float, identity: str, max_pixels: int) -> tuple[list
         The items to work on, and rows for files that need no work: refused ones, and repetitions of another's content.
     """
     settings = {"fps": fps, "max_pixels": max_pixels, "version": VERSION}
+    found = list(frames.scan(raw))
+    files = [file for file in found if isinstance(file, frames.RawFile)]
+    repeated = frames.find_duplicates((file.path, f"{file.kind} {file.content}") for file in files)
     items: list[Item] = []
     told: list[Row] = []
-    first: dict[str, str] = {}
-    for found in frames.scan(raw):
-        if isinstance(found, frames.Rejected):
-            item = Item(fingerprint("refused", found.path, found.reason), {})
-            told.append(row(item, found.path, status=REJECTED, reason=found.reason))
+    for file in found:
+        if isinstance(file, frames.Rejected):
+            item = Item(fingerprint("refused", file.path, file.reason), {})
+            told.append(row(item, file.path, status=REJECTED, reason=file.reason))
             continue
-        person = frames.identity_of(found.path, identity)
+        person = frames.identity_of(file.path, identity)
+        about = {"kind": file.kind, "bytes": file.size, "content": file.content, "identity": person}
         item = Item(
-            fingerprint(found.content, found.path, person, settings),
-            {
-                "source": found.path,
-                "path": str(raw / found.path),
-                "kind": found.kind,
-                "content": found.content,
-                "identity": person,
-            },
+            fingerprint(file.content, file.path, person, settings),
+            {"source": file.path, "path": str(raw / file.path), **about},
         )
-        original = first.setdefault(found.content, found.path)
-        if original != found.path:
-            reason = f"same content as {original}"
-            told.append(row(item, found.path, status=SKIPPED, reason=reason, kind=found.kind, content=found.content))
+        if file.path in repeated:
+            reason = f"same content as {repeated[file.path]}"
+            told.append(row(item, file.path, status=SKIPPED, reason=reason, **about))
         else:
             items.append(item)
     return items, told
@@ -87,8 +84,10 @@ class Decode:
         try:
             data = path.read_bytes()
             pixels = images.decode(data, max_pixels=self.max_pixels)
-        except (images.BadImage, OSError) as error:
-            return [self._rejected(item, error)]
+        except OSError as error:
+            return [self._rejected(unread(item), f"cannot be read: {error.strerror}")]
+        except images.BadImage as error:
+            return [self._rejected(item, error.reason)]
         about = images.describe(data)
         source = item.payload["source"]
         return [
@@ -111,12 +110,12 @@ class Decode:
                 picture = f"frames/{self.folder.name}/{output}"
                 shape = shot.pixels.shape
                 rows.append(self._row(item, shape, output=output, time=shot.time, picture=picture, format=about.format))
-        except (frames.BadVideo, OSError) as error:
-            rows.append(self._rejected(item, error))
+        except frames.BadVideo as error:
+            rows.append(self._rejected(item, error.reason))
         try:
             sound = frames.extract_sound(path) if rows[0]["status"] == DONE else None
         except frames.BadVideo as error:
-            rows.append(self._rejected(item, error))
+            rows.append(self._rejected(item, error.reason))
         else:
             if sound:
                 write_atomic(self.folder / f"{item.fingerprint}.wav", sound)
@@ -125,21 +124,15 @@ class Decode:
         return rows
 
     def _row(self, item: Item, shape: tuple[int, ...], **columns: Any) -> Row:
-        known = item.payload
+        frame = fingerprint(item.payload["content"], columns.get("time"))
         return row(
-            item,
-            known["source"],
-            frame=fingerprint(known["content"], columns.get("time")),
-            kind=known["kind"],
-            height=shape[0],
-            width=shape[1],
-            content=known["content"],
-            identity=known["identity"],
-            **columns,
+            item, item.payload["source"], frame=frame, height=shape[0], width=shape[1], **_about(item), **columns
         )
 
     @staticmethod
-    def _rejected(item: Item, error: Exception) -> Row:
-        known = item.payload
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        return row(item, known["source"], status=REJECTED, reason=reason, kind=known["kind"], content=known["content"])
+    def _rejected(item: Item, reason: str) -> Row:
+        return row(item, item.payload["source"], status=REJECTED, reason=reason, **_about(item))
+
+
+def _about(item: Item) -> dict[str, Any]:
+    return {name: item.payload[name] for name in ("kind", "bytes", "content", "identity")}

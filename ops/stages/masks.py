@@ -13,8 +13,9 @@ import numpy as np
 
 from ops import images
 from ops.masking import MaskingError, MaskSettings, MaskSpec, draw_spec, encode_rle, prepare, render, visible_fractions
+from ops.stages import refusal
 from ops.stages.faces import BOX, ORIGIN, face_of
-from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, row, rows_of, write_atomic
+from ops.store import DONE, SKIPPED, Column, Item, fingerprint, row, rows_of, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ LABELS = (
 )
 LOG_FIELDS = (
     "image_path", "mask_type", "mask_color", "mask_y_offset", "mask_rotation_angle",
-    "error", "mask_success", "output_path", "augmentation",
+    "error", "mask_success", "output_path", "augmentation", "face",
 )  # fmt: skip
 _ARROW = {"str": "string", "float": "float64", "int": "int64"}
 
@@ -101,14 +102,16 @@ class Wear:
         same = {name: known[name] for name in ("frame", "time", "identity")}
         try:
             pixels = images.read(Path(known["path"]), max_pixels=self.max_pixels)
-        except (images.BadImage, OSError) as error:
-            return [row(item, known["source"], status=REJECTED, reason=str(error), **same)]
+        except images.BadImage as error:
+            return [refusal(item, error, **same)]
         ready, rows = get_ready(pixels, known["faces"], self.min_face_px)
         rows = [row(item, known["source"], **same, **bare) for bare in rows]
         for variant in range(self.variants if ready else 0):
-            picture, worn = wear(pixels, ready, known["frame"], variant, self.settings)
+            picture, worn, bare = wear(pixels, ready, known["frame"], variant, self.settings)
+            rows += [row(item, known["source"], **same, **columns) for columns in bare]
             output = f"{item.fingerprint}_v{variant}.jpg"
-            write_atomic(self.folder / output, images.encode_jpeg(picture, self.quality))
+            if worn:
+                write_atomic(self.folder / output, images.encode_jpeg(picture, self.quality))
             for labels, alpha in worn:
                 soft = f"{item.fingerprint}_v{variant}_face{labels['face']}_alpha.png"
                 write_atomic(self.folder / soft, images.encode_png(alpha))
@@ -133,7 +136,7 @@ def get_ready(
 
 def wear(
     pixels: Picture, ready: Sequence[tuple[Face, PreparedFace]], key: str, variant: int, settings: MaskSettings
-) -> tuple[Picture, list[tuple[dict[str, Any], Picture]]]:
+) -> tuple[Picture, list[tuple[dict[str, Any], Picture]], list[dict[str, Any]]]:
     """Draw one variant of a picture.
 
     Args:
@@ -144,15 +147,17 @@ def wear(
         settings: what may be drawn.
 
     Returns:
-        The picture with every face masked, and for each face its labels and its alpha as 8-bit grey, full size.
-
-    Raises:
-        MaskingError: nothing of a mask would be inside the picture.
+        The picture with its faces masked; for each mask its labels and its alpha as 8-bit grey, full size; and columns
+        with a reason for each face that stayed bare.
     """
-    picture, worn = pixels, []
+    picture, worn, bare = pixels, [], []
     for face, prepared in ready:
         spec = draw_spec(f"{key}/{face.index}/{variant}", settings)
-        masked = render(picture, face, spec, prepared=prepared)
+        try:
+            masked = render(picture, face, spec, prepared=prepared)
+        except MaskingError as error:
+            bare.append({"face": face.index, "variant": variant, "status": SKIPPED, "reason": error.reason})
+            continue
         picture, region = masked.picture, masked.full_region()
         visible = visible_fractions(face, region)
         labels = {
@@ -165,7 +170,7 @@ def wear(
             **spec.as_row(),
         }
         worn.append((labels, np.rint(masked.full_alpha() * 255).astype(np.uint8)))
-    return picture, worn
+    return picture, worn, bare
 
 
 def logs(unseen: pd.DataFrame, table: pa.Table) -> dict[str, bytes]:
@@ -175,18 +180,17 @@ def logs(unseen: pd.DataFrame, table: pa.Table) -> dict[str, bytes]:
         unseen: source, status and reason of inputs that never came as far as masking.
         table: the finished manifest.
     """
-    wanted = ["source", "variant", "kind", "colour", "y_offset", "rotation", "status", "reason", "output", "style"]
-    present = [name for name in wanted if name in table.column_names]
-    rows = table.select(present).to_pylist()
-    rows = [known for known in rows if known.get("style") is None]
+    wanted = ["source", "face", "variant", "kind", "colour", "y_offset", "rotation", "status", "reason", "output"]
     before = rows_of(unseen[unseen["status"] != DONE])
+    present = [*wanted, *({"style"} & set(table.column_names))]
+    rows = [known for known in table.select(present).to_pylist() if known.get("style") is None]
+    rows = [known for known in rows if known["kind"] or known["status"] != DONE]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(LOG_FIELDS)
     for known in [*before, *rows]:
         found = [known.get(name) for name in ("source", "kind", "colour", "y_offset", "rotation", "reason")]
-        success = known["status"] == DONE and known.get("kind") is not None
-        writer.writerow([*found, success, known.get("output"), known.get("variant")])
+        writer.writerow([*found, known["status"] == DONE, *(known.get(name) for name in ("output", "variant", "face"))])
     masked = {known["source"] for known in rows if known["status"] == DONE}
     missed = sorted({known["source"] for known in [*before, *rows]} - masked)
     lines = "".join(json.dumps(name, ensure_ascii=False)[1:-1] + "\n" for name in missed)

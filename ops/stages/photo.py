@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ops import frames, images
 from ops.faces import find_faces
 from ops.masking import MaskSettings
-from ops.stages import crops, masks
+from ops.stages import crops, masks, refusal
 from ops.stages.crops import crop_rows
 from ops.stages.faces import BOX, ORIGIN, POSE, face_columns
 from ops.stages.masks import get_ready, wear
@@ -71,19 +72,36 @@ def plan(root: Path, only: str | None, wishes: Wishes, models: FaceModels) -> tu
     items: list[Item] = []
     told: list[Row] = []
     found = list(frames.scan(root)) if only is None else [frames.look(root, only)]
-    taken: dict[str, int] = {}
-    for raw in found:
-        stem = str(Path(raw.path).with_suffix(""))
-        taken[stem] = taken.get(stem, 0) + 1
-    for raw in found:
-        if isinstance(raw, frames.Rejected):
-            told.append(row(Item(fingerprint("refused", raw.path), {}), raw.path, status=REJECTED, reason=raw.reason))
+    files = [file for file in found if isinstance(file, frames.RawFile)]
+    stems = output_stems([file.path for file in files], root)
+    for file in found:
+        if isinstance(file, frames.Rejected):
+            item = Item(fingerprint("refused", file.path), {})
+            told.append(row(item, file.path, status=REJECTED, reason=file.reason))
             continue
-        stem = str(Path(raw.path).with_suffix(""))
-        stem = raw.path if taken[stem] > 1 else stem
-        payload = {"source": raw.path, "path": str(root / raw.path), "kind": raw.kind, "content": raw.content}
-        items.append(Item(fingerprint(raw.content, raw.path, stem, made_with), {**payload, "stem": stem}))
+        payload = {"source": file.path, "path": str(root / file.path), "kind": file.kind, "content": file.content}
+        stem = stems[file.path]
+        items.append(Item(fingerprint(file.content, file.path, stem, made_with), {**payload, "stem": stem}))
     return items, told
+
+
+def output_stems(paths: Sequence[str], root: Path) -> dict[str, str]:
+    """Return what each file's outputs are named by: its path without suffix, or with it where that is not its alone.
+
+    What else lies beside the file counts too, so that the name does not depend on what is worked on together.
+    """
+    every = set(paths)
+    for inside in {os.path.dirname(path) for path in paths}:
+        every |= {os.path.join(inside, name) for name in os.listdir(root / inside) if frames.kind_of(name)}
+    stems = {path: os.path.splitext(path)[0] for path in every}
+    while True:
+        owners: dict[str, list[str]] = {}
+        for path, stem in stems.items():
+            owners.setdefault(stem, []).append(path)
+        clashing = [path for shared in owners.values() if len(shared) > 1 for path in shared if stems[path] != path]
+        if not clashing:
+            return stems
+        stems |= {path: path for path in clashing}
 
 
 class Process:
@@ -102,8 +120,10 @@ class Process:
                 rows += [
                     row(item, item.payload["source"], time=time, **made) for made in self._frame(item, time, pixels)
                 ]
-        except (images.BadImage, frames.BadVideo) as error:
-            rows.append(row(item, item.payload["source"], status=REJECTED, reason=str(error)))
+        except images.BadImage as error:
+            rows.append(refusal(item, error))
+        except frames.BadVideo as error:
+            rows.append(row(item, item.payload["source"], status=REJECTED, reason=error.reason))
         return rows
 
     def _frames(self, item: Item) -> Iterator[tuple[float | None, Picture]]:
@@ -143,12 +163,15 @@ class Process:
         yield from bare
         for variant in range(wishes.variants if ready else 0):
             name = f"{stem}_aug{variant}"
-            picture, worn = wear(pixels, ready, frame, variant, wishes.masks)
+            picture, worn, bare = wear(pixels, ready, frame, variant, wishes.masks)
+            yield from bare
+            if not worn:
+                continue
             output = self._write(f"{name}_masked.png", images.encode_png(picture))
             for labels, alpha in worn:
                 soft = self._write(f"{name}_alpha_face{labels['face']}.png", images.encode_png(alpha))
                 yield {**labels, "output": output, "alpha": soft}
-            wearers = [face for face, _ in ready]
+            wearers = [face for face, _ in ready if face.index in {labels["face"] for labels, _ in worn}]
             yield from self._crops(picture, wearers, name, {"wearing": "masked", "variant": variant})
 
     def _crops(

@@ -63,6 +63,53 @@ def test_mask_mirrors_folders_and_names(photos, tmp_path):
     assert (out / "logs.csv").read_text() == log
 
 
+def test_runs_with_other_wishes_on_one_output_keep_each_others_rows(photos, tmp_path):
+    first, second = sorted((photos / "a b").iterdir())[:2]
+    out = tmp_path / "out"
+    maskline("mask", first, out, "--n-augmentations", 3, "--crop-style", "buffalo")
+    maskline("faces", second, out)
+    rows = pd.read_parquet(out / "manifest.parquet")
+    assert set(rows["source"]) == {first.name, second.name}
+    assert rows.loc[rows["source"] == first.name, "matrix"].notna().any()
+    maskline("mask", first, out, "--no-crop", "--n-augmentations", 1)
+    assert {path.name for path in out.glob(f"{first.stem}_aug*")} == {
+        f"{first.stem}_aug0_masked.png",
+        f"{first.stem}_aug0_alpha_face0.png",
+    }
+    assert (out / f"{second.stem}_faces.jpg").is_file()
+    assert len((out / "logs.csv").read_text().splitlines()) == 2
+
+
+def test_an_interrupted_run_with_other_wishes_leaves_no_wrong_labels(photos, tmp_path):
+    """Files that another seed wrote over before a kill are not taken for the first seed's."""
+    picture = next((photos / "a b").iterdir())
+    for name in ("out", "calm"):
+        maskline("mask", picture, tmp_path / name, "--no-crop")
+    maskline("mask", picture, tmp_path / "other", "--no-crop", "--seed", 1)
+    code = (
+        "import sys; from pathlib import Path; from apps import cli; from ops import store;"
+        "store.Dataset._finish = lambda *args: sys.exit(9); cli.main()"
+    )
+    command = [sys.executable, "-c", code, "mask", str(picture), str(tmp_path / "out"), "--no-crop", "--seed", "1"]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 9
+    masked = f"{picture.stem}_aug0_masked.png"
+    assert (tmp_path / "out" / masked).read_bytes() == (tmp_path / "other" / masked).read_bytes()
+    maskline("mask", picture, tmp_path / "out", "--no-crop")
+    assert directory_md5(tmp_path / "out") == directory_md5(tmp_path / "calm")
+
+
+def test_files_with_one_stem_do_not_write_over_each_other(photos, tmp_path):
+    picture = next((photos / "a b").iterdir())
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(picture, folder / "a.jpg")
+    (folder / "a.png").write_bytes(images.encode_png(images.read(picture)))
+    for name in ("a.jpg", "a.png"):
+        maskline("mask", folder / name, tmp_path / "out", "--no-crop")
+    rows = pd.read_parquet(tmp_path / "out" / "manifest.parquet")
+    assert sorted(rows["output"]) == ["a.jpg_aug0_masked.png", "a.png_aug0_masked.png"]
+
+
 def test_masks_alone_crops_alone_and_neither(photos, tmp_path):
     picture = next((photos / "a b").iterdir())
     maskline("mask", picture, tmp_path / "masks", "--no-crop")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from ops.store import (
     directory_md5,
     fingerprint,
     row,
+    unread,
     write_atomic,
 )
 from resources.compute import Local
@@ -125,10 +127,61 @@ def test_kill_in_the_middle_loses_nothing_and_makes_nothing_twice(tmp_path):
     assert directory_md5(folder) == directory_md5(tmp_path / "calm")
 
 
+def test_a_kill_between_manifest_and_journal_doubles_no_row(tmp_path):
+    folder, calls = tmp_path / "set", tmp_path / "calls"
+    build(folder, calls, ["a", "b"])
+    whole = directory_md5(folder)
+    (folder / ".journal").mkdir()
+    shutil.copy(folder / "manifest.parquet", folder / ".journal" / "000000.parquet")
+    assert build(folder, calls, ["a", "b"]).made == 0
+    assert directory_md5(folder) == whole
+
+
+class Fail(Write):
+    """A worker that stops at one item."""
+
+    def __call__(self, item: Item) -> list[dict]:
+        if item.payload["text"] == "item 20":
+            raise OSError("the plug was pulled")
+        return super().__call__(item)
+
+
+def test_an_error_loses_nothing_that_was_finished(tmp_path):
+    folder, calls = tmp_path / "set", tmp_path / "calls"
+    calls.mkdir()
+    texts = [f"item {n}" for n in range(30)]
+    with pytest.raises(OSError, match="plug") as failed:
+        Dataset(folder, COLUMNS).build(items(texts), partial(Fail, folder, calls), Local(1))
+    assert "item 20.jpg" in failed.value.__notes__[0]
+    report = build(folder, calls, texts)
+    assert (report.kept, report.made) == (20, 10)
+
+
+class Missing(Write):
+    """A worker that can't read one item's file while a flag stands."""
+
+    def __call__(self, item: Item) -> list[dict]:
+        if item.payload["text"] == "b" and (self.calls / "away").exists():
+            return [row(unread(item), item.payload["source"], status="rejected", reason="cannot be read")]
+        return super().__call__(item)
+
+
+def test_what_could_not_be_read_is_tried_again(tmp_path):
+    folder, calls = tmp_path / "set", tmp_path / "calls"
+    calls.mkdir()
+    (calls / "away").touch()
+    work = partial(Missing, folder, calls)
+    first = Dataset(folder, COLUMNS).build(items(["a", "b"]), work, Local(1))
+    assert first.counts == {"done": 1, "skipped": 0, "rejected": 1}
+    (calls / "away").unlink()
+    again = Dataset(folder, COLUMNS).build(items(["a", "b"]), work, Local(1))
+    assert (again.made, again.kept, again.counts) == (1, 1, {"done": 2, "skipped": 0, "rejected": 0})
+
+
 def test_no_draft_survives_and_no_half_file_shows(tmp_path):
     folder, calls = tmp_path / "set", tmp_path / "calls"
     folder.mkdir()
-    (folder / ".draft-0123").write_bytes(b"half")
+    (folder / ".draft-0123456789abcdef").write_bytes(b"half")
     (folder / "stray.jpg").write_bytes(b"stray")
     assert build(folder, calls, ["a"]).removed == 2
     assert {path.name for path in folder.iterdir()} == {
@@ -143,11 +196,13 @@ def test_a_users_folder_is_never_swept(tmp_path):
     folder.mkdir()
     calls.mkdir()
     (folder / "holiday.jpg").write_bytes(b"mine")
+    (folder / ".draft-letter.txt").write_bytes(b"mine, too")
     shared = Dataset(folder, COLUMNS, exclusive=False)
     work = partial(Write, folder, calls)
     shared.build(items(["a"]), work, Local(1))
     shared.build(items(["b"]), work, Local(1))
     assert (folder / "holiday.jpg").read_bytes() == b"mine"
+    assert (folder / ".draft-letter.txt").read_bytes() == b"mine, too"
     assert sorted(shared.read()["source"]) == ["a.jpg", "b.jpg"]
 
 
