@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export YOLO_OFFLINE := 1
 export YOLO_AUTOINSTALL := false
 
-.PHONY: demo test check sample dev bench clean
+.PHONY: demo test check sample repro dev bench clean
 
 .venv/made: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -21,6 +21,9 @@ demo: .venv/made sample  ## the main job on the embedded sample
 
 sample: .venv/made  ## data/raw/sample from public-domain portraits
 	$(BIN)/maskline sample data/raw/sample
+
+repro: .venv/made  ## everything under data/raw, by DVC: it calls the `python` that it finds in PATH
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
 test: .venv/made  ## every test
 	$(BIN)/python -m pytest

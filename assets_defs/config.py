@@ -39,10 +39,10 @@ def inputs(asset: str) -> list[str]:
 
 
 def code_version(asset: str) -> str:
-    """MD5 of the Python files that the asset's stage depends on."""
+    """MD5 of everything that the asset's stage depends on besides data: code, and tables read by code."""
     digest = hashlib.md5(usedforsecurity=False)
     for name in stage(asset)["deps"]:
-        if name.endswith(".py"):
+        if not name.startswith("data/"):
             digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
 

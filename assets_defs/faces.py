@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from assets_defs import checks, sheets
 from assets_defs.config import (
@@ -12,7 +13,6 @@ from assets_defs.config import (
     FramesConfig,
     MaskedFacesConfig,
     code_version,
-    section,
 )
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.results import progress, recorded
@@ -22,7 +22,7 @@ from ops.stages import crops as crop_stage
 from ops.stages import faces as face_stage
 from ops.stages import frames as frame_stage
 from ops.stages import masks as mask_stage
-from ops.store import DONE
+from ops.store import DONE, Dataset
 
 SOURCES = dg.DynamicPartitionsDefinition(name="source")
 """One partition a folder under data/raw."""
@@ -30,6 +30,12 @@ SOURCES = dg.DynamicPartitionsDefinition(name="source")
 WHEN_CONTENT_CHANGED = dg.AutomationCondition.eager().replace(
     "any_deps_updated", dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
 )
+
+
+def largest(frames: Dataset) -> int:
+    """Pixels of the largest frame: what ``frames`` let through is read by all others, and nothing larger."""
+    sizes = frames.read(["width", "height"], status=DONE)
+    return int(max(sizes["width"] * sizes["height"], default=0))
 
 
 def per_source(name: str, *kinds: str, blocking: str, warning: str | None = None) -> dict[str, Any]:
@@ -66,9 +72,8 @@ def frames(
     work = partial(frame_stage.Decode, dataset.folder, fps=config.fps, max_pixels=config.max_pixels)
     report = dataset.build(items, work, compute.mapper(), refused=told, progress=progress(f"frames {source}"))
     found = [checks.decodable(dataset), checks.duplicates(dataset)]
-    return recorded(
-        context, config, workspace, dataset, report, checks=found, sheet=sheets.of_frames(dataset, workspace.folder)
-    )
+    sheet = sheets.of_frames(dataset, workspace.folder, max_pixels=config.max_pixels)
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet)
 
 
 @dg.asset(deps=[frames], **per_source("face_geometry", "litert", blocking="meshes_whole", warning="face_rate"))
@@ -84,14 +89,14 @@ def face_geometry(
     dataset = workspace.dataset("face_geometry", source, face_stage.COLUMNS)
     finder = models.faces(config.detector, config.landmarker)
     limits: dict[str, Any] = {"min_score": config.min_score, "max_faces": config.max_faces}
-    seen = workspace.dataset("frames", source).read(status=DONE)
-    items = face_stage.plan(seen, workspace.folder, finder, **limits)
-    work = partial(face_stage.Look, finder, **limits, max_pixels=section("frames")["max_pixels"])
+    pictures = workspace.dataset("frames", source)
+    limit = largest(pictures)
+    items = face_stage.plan(pictures.read(status=DONE), workspace.folder, finder, **limits)
+    work = partial(face_stage.Look, finder, **limits, max_pixels=limit)
     report = dataset.build(items, work, compute.mapper(), progress=progress(f"face_geometry {source}"))
     found = [checks.meshes_whole(dataset), checks.face_rate(dataset)]
-    return recorded(
-        context, config, workspace, dataset, report, checks=found, sheet=sheets.of_faces(dataset, workspace.folder)
-    )
+    sheet = sheets.of_faces(dataset, workspace.folder, max_pixels=limit)
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet)
 
 
 @dg.asset(
@@ -105,11 +110,12 @@ def masked_faces(
     source = context.partition_key
     dataset = workspace.dataset("masked_faces", source, mask_stage.columns())
     settings = MaskSettings(kinds=config.kinds, seed=config.seed)
-    faces = workspace.dataset("face_geometry", source).read(status=DONE)
+    pictures, geometry = (workspace.dataset(name, source) for name in ("frames", "face_geometry"))
+    limit = largest(pictures)
     shape: dict[str, Any] = {"variants": config.variants, "min_face_px": config.min_face_px, "quality": config.quality}
-    items = mask_stage.plan(faces, workspace.folder, settings, **shape)
-    work = partial(mask_stage.Wear, dataset.folder, settings, **shape, max_pixels=section("frames")["max_pixels"])
-    unseen = workspace.dataset("face_geometry", source).read(["source", "status", "reason"])
+    items = mask_stage.plan(geometry.read(status=DONE), workspace.folder, settings, **shape)
+    work = partial(mask_stage.Wear, dataset.folder, settings, **shape, max_pixels=limit)
+    unseen = pd.concat([before.read(["source", "status", "reason"]) for before in (pictures, geometry)])
     report = dataset.build(
         items,
         work,
@@ -117,8 +123,9 @@ def masked_faces(
         also=partial(mask_stage.logs, unseen),
         progress=progress(f"masked_faces {source}"),
     )
-    found = [checks.covers_what_it_claims(dataset), checks.variety(dataset)]
-    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheets.of_outputs(dataset, "kind"))
+    found = [checks.covers_what_it_claims(dataset, max_pixels=limit), checks.variety(dataset)]
+    sheet = sheets.of_outputs(dataset, "kind", max_pixels=limit)
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet)
 
 
 @dg.asset(deps=[frames, face_geometry, masked_faces], **per_source("aligned_crops", "opencv", blocking="eyes_in_place"))
@@ -128,21 +135,16 @@ def aligned_crops(
     """Every face cut out and aligned in each wanted crop style, bare and masked, with its 2x3 matrix and residual."""
     source = context.partition_key
     dataset = workspace.dataset("aligned_crops", source, crop_stage.COLUMNS)
-    shape: dict[str, Any] = {"styles": resolve_styles(config.styles), "size": config.size}
+    styles = resolve_styles(config.styles)
+    shape: dict[str, Any] = {"styles": styles, "size": config.size, "quality": config.quality}
     geometry = workspace.dataset("face_geometry", source)
+    limit = largest(workspace.dataset("frames", source))
     masked = workspace.dataset("masked_faces", source).read(status=DONE)
     items = crop_stage.plan(
         geometry.read(status=DONE), masked, workspace.folder, source=source, wearing=config.wearing, **shape
     )
-    work = partial(
-        crop_stage.Align,
-        dataset.folder,
-        **shape,
-        quality=config.quality,
-        max_pixels=section("frames")["max_pixels"],
-    )
+    work = partial(crop_stage.Align, dataset.folder, **shape, max_pixels=limit)
     report = dataset.build(items, work, compute.mapper(), progress=progress(f"aligned_crops {source}"))
     found = [checks.eyes_in_place(dataset, geometry)]
-    return recorded(
-        context, config, workspace, dataset, report, checks=found, sheet=sheets.of_outputs(dataset, "style")
-    )
+    sheet = sheets.of_outputs(dataset, "style", max_pixels=limit)
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet)

@@ -12,7 +12,7 @@ from ops.records import Picture
 from ops.store import Dataset, Report, directory_md5, fingerprint
 
 MADE_OF = "made_of"
-"""Metadata that stands for code, settings and input of a materialization."""
+"""Metadata that stands for code, settings and input of a materialization that passed its blocking checks."""
 
 
 def made_of(workspace: Workspace, asset: str, source: str, settings: Mapping[str, Any]) -> str:
@@ -32,7 +32,10 @@ def recorded(
     checks: Sequence[dg.AssetCheckResult],
     sheet: tuple[Sequence[Picture], Sequence[str]],
 ) -> dg.MaterializeResult:
-    """Record a build of ``dataset`` with its checks and the pictures and captions of its contact sheet."""
+    """Record a build of ``dataset`` with its checks and the pictures and captions of its contact sheet.
+
+    Without :data:`MADE_OF` where a blocking check failed or a file could not be read: that is never fresh.
+    """
     schema = dg.TableSchema([dg.TableColumn(c.name, c.type, description=c.description) for c in dataset.columns])
     asset = context.asset_key.to_user_string()
     told: dict[str, Any] = {
@@ -43,8 +46,10 @@ def recorded(
         "kept": report.kept,
         "swept": report.removed,
         "folder": dg.MetadataValue.path(str(report.folder)),
-        MADE_OF: made_of(workspace, asset, context.partition_key, config.model_dump()),
     }
+    passed = all(check.passed or check.severity == dg.AssetCheckSeverity.WARN for check in checks)
+    if passed and not report.unread:
+        told[MADE_OF] = made_of(workspace, asset, context.partition_key, config.model_dump())
     if report.notes:
         told["notes"] = "\n".join(report.notes)
     pictures, captions = sheet

@@ -9,6 +9,8 @@ from ops.records import Picture
 from ops.store import DONE, Dataset, rows_of
 
 CELLS = 12
+SIDE = 320
+"""Longer side in pixels of what is kept of a picture: twice a cell's side on the sheet."""
 Sheet = tuple[list[Picture], list[str]]
 
 
@@ -19,15 +21,27 @@ def _few(dataset: Dataset, each: str) -> list[dict[str, Any]]:
     return rows_of(rows.iloc[chosen])
 
 
-def of_frames(dataset: Dataset, data: Path) -> Sheet:
+def _small(pixels: Picture) -> Picture:
+    """Shrink a picture at once, so that a sheet never holds two large ones."""
+    from ops import images
+
+    height, width = pixels.shape[:2]
+    scale = SIDE / max(height, width)
+    return (
+        images.resized(pixels, (max(1, round(width * scale)), max(1, round(height * scale)))) if scale < 1 else pixels
+    )
+
+
+def of_frames(dataset: Dataset, data: Path, *, max_pixels: int) -> Sheet:
     """Frames with their file names."""
     from ops import images
 
     rows = _few(dataset, "frame")
-    return [images.read(data / known["picture"]) for known in rows], [Path(known["source"]).name for known in rows]
+    pictures = [_small(images.read(data / known["picture"], max_pixels=max_pixels)) for known in rows]
+    return pictures, [Path(known["source"]).name for known in rows]
 
 
-def of_faces(dataset: Dataset, data: Path) -> Sheet:
+def of_faces(dataset: Dataset, data: Path, *, max_pixels: int) -> Sheet:
     """Frames with boxes, meshes and pose drawn in."""
     from ops import images
     from ops.pictures import draw_faces
@@ -37,14 +51,16 @@ def of_faces(dataset: Dataset, data: Path) -> Sheet:
     drawn, captions = [], []
     for known in _few(dataset, "frame"):
         faces = [face_of(row) for row in rows_of(every[every["frame"] == known["frame"]])]
-        drawn.append(draw_faces(images.read(data / known["picture"]), faces))
+        pixels = images.read(data / known["picture"], max_pixels=max_pixels)
+        drawn.append(_small(draw_faces(pixels, faces)))
         captions.append(f"yaw {known['yaw']:.0f}, pitch {known['pitch']:.0f}")
     return drawn, captions
 
 
-def of_outputs(dataset: Dataset, caption: str) -> Sheet:
+def of_outputs(dataset: Dataset, caption: str, *, max_pixels: int) -> Sheet:
     """Output pictures, captioned with a column."""
     from ops import images
 
     rows = _few(dataset, "output")
-    return [images.read(dataset.folder / known["output"]) for known in rows], [str(known[caption]) for known in rows]
+    pictures = [_small(images.read(dataset.folder / known["output"], max_pixels=max_pixels)) for known in rows]
+    return pictures, [str(known[caption]) for known in rows]

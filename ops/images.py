@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ops.store import UNREAD
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -197,7 +199,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UnreadableImage(f"cannot be read: {error.strerror}") from error
+        raise UnreadableImage(f"{UNREAD}: {error.strerror}") from error
 
 
 @contextmanager

@@ -35,6 +35,9 @@ REJECTS = "rejects.parquet"
 JOURNAL = ".journal"
 JOURNAL_ITEMS, JOURNAL_SECONDS = 32, 2.0
 DRAFT = ".draft-"
+UNREAD = "cannot be read"
+"""How the reason of a row begins whose file could not be read; such rows are never finished work."""
+
 DONE, SKIPPED, REJECTED = "done", "skipped", "rejected"
 ORDER = ("source", "time", "face", "variant", "style", "output")
 
@@ -86,6 +89,7 @@ class Report:
         kept: items found finished.
         removed: files swept because nothing names them any more.
         counts: rows by status.
+        unread: rows of files that could not be read this time.
         notes: what a reader of the log should know.
     """
 
@@ -94,6 +98,7 @@ class Report:
     kept: int
     removed: int
     counts: dict[str, int]
+    unread: int = 0
     notes: tuple[str, ...] = field(default=())
 
 
@@ -243,7 +248,8 @@ class Dataset:
             counts: dict[str, int] = {DONE: 0, SKIPPED: 0, REJECTED: 0}
             for status in table["status"].to_pylist():
                 counts[status] += 1
-            return Report(self.folder, len(todo), len(wanted) - len(todo), removed, counts, tuple(notes))
+            unread = sum((reason or "").startswith(UNREAD) for reason in table["reason"].to_pylist())
+            return Report(self.folder, len(todo), len(wanted) - len(todo), removed, counts, unread, tuple(notes))
 
     def _finished(self) -> tuple[pa.Schema, pa.Table, list[str]]:
         """Return schema and rows of what is there: the manifest, and the journal of an interrupted run.

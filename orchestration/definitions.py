@@ -12,7 +12,9 @@ defs = dg.Definitions(
     schedules=[nightly],
     sensors=[
         source_sensor,
-        dg.AutomationConditionSensorDefinition("content_changed", target=dg.AssetSelection.all()),
+        dg.AutomationConditionSensorDefinition(
+            "content_changed", target=dg.AssetSelection.all(), default_status=dg.DefaultSensorStatus.RUNNING
+        ),
     ],
     resources={"workspace": Workspace(), "models": Models(), "compute": Compute()},
     executor=dg.in_process_executor,

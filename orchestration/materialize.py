@@ -6,10 +6,12 @@ It records to the same instance as ``make dev``, so the UI shows these runs too.
 import argparse
 import sys
 import time
+from itertools import product
+from typing import Any
 
 import dagster as dg
 
-from assets_defs.config import section
+from assets_defs.config import inputs, section
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.results import MADE_OF, made_of
 from ops.store import directory_md5
@@ -22,8 +24,8 @@ SOURCE = "source"
 def stale(instance: dg.DagsterInstance, workspace: Workspace, asset: str, source: str) -> str | None:
     """Say why an asset's partition is to be made again, or None when it is fresh.
 
-    Fresh means: the last materialization was made of this code, these settings and this input, and the folder still
-    holds what it made. ``frames`` is never fresh: only looking at the raw files can tell.
+    Fresh means: the last materialization was made of this code, these settings and this input, it passed its blocking
+    checks, and the folder still holds what it made. ``frames`` is never fresh: only looking at the raw files can tell.
     """
     if asset == "frames":
         return "its raw files are to be looked at"
@@ -34,7 +36,9 @@ def stale(instance: dg.DagsterInstance, workspace: Workspace, asset: str, source
         return "it was never made"
     event = records[0].asset_materialization
     known = event.metadata.get(MADE_OF)
-    if known is None or known.value != made_of(workspace, asset, source, section(asset)):
+    if known is None:
+        return "it did not pass its checks, or could not read a file"
+    if known.value != made_of(workspace, asset, source, section(asset)):
         return "its code, settings or input changed"
     folder = workspace.dataset(asset, source).folder
     if not folder.is_dir() or (event.tags or {}).get("dagster/data_version") != directory_md5(folder):
@@ -49,49 +53,60 @@ def order() -> list[str]:
 
 
 def cause(result: dg.ExecuteInProcessResult) -> str:
-    """Return the error or the blocking check behind a failed run; the UI has the whole trace."""
-    for event in result.all_events:
-        if event.is_step_failure and event.step_failure_data.error:
-            error = event.step_failure_data.error
-            while error.cause:
-                error = error.cause
-            return error.message.strip()
-    checks = [check.check_name for check in result.get_asset_check_evaluations() if not check.passed]
-    return f"check {', '.join(checks)} did not pass"
+    """Return the blocking check or the error behind a failed run; the UI has the whole trace."""
+    checks = [check for check in result.get_asset_check_evaluations() if check.blocking and not check.passed]
+    if checks:
+        return f"check {', '.join(check.check_name for check in checks)} did not pass"
+    errors = (event.step_failure_data.error for event in result.all_events if event.is_step_failure)
+    error = next(errors, None)
+    while error and error.cause:
+        error = error.cause
+    return error.message.strip() if error else "no step told why"
 
 
 def materialize(assets: list[str], sources: list[str], *, workers: int, device: str, force: bool) -> bool:
-    """Materialize what is stale of ``assets`` for every source; True when everything ended well."""
+    """Materialize what is stale of ``assets`` for every source; True when everything ended well.
+
+    Where an asset fails, what is made of it is left out for that source; the other sources go on.
+    """
     workspace = Workspace()
     resources = {"workspace": workspace, "models": Models(device=device), "compute": Compute(workers=workers)}
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    definitions = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+    lost: set[tuple[str, str]] = set()
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(SOURCE, workspace.sources())
-        for asset in assets:
-            for source in sources:
-                why = "it was asked for" if force else stale(instance, workspace, asset, source)
-                if why is None:
-                    print(f"{asset} [{source}]: fresh")
-                    continue
-                start = time.perf_counter()
-                result = dg.materialize(
-                    definitions,
-                    selection=[asset],
-                    partition_key=source,
-                    instance=instance,
-                    resources=resources,
-                    run_config=quiet,
-                    raise_on_error=False,
-                )
-                if not result.success:
-                    print(f"{asset} [{source}]: FAILED: {cause(result)}", file=sys.stderr)
-                    return False
-                (event,) = result.asset_materializations_for_node(asset)
-                told = {name: event.metadata[name].value for name in ("made", "kept", "done", "skipped", "rejected")}
-                figures = ", ".join(f"{name} {value}" for name, value in told.items())
-                print(f"{asset} [{source}]: {figures} ({time.perf_counter() - start:.1f} s; {why})")
-    return True
+        for asset, source in product(assets, sources):
+            if any((name, source) in lost for name in inputs(asset)):
+                print(f"{asset} [{source}]: left out, its input failed", file=sys.stderr)
+                lost.add((asset, source))
+                continue
+            why = "it was asked for" if force else stale(instance, workspace, asset, source)
+            if why is None:
+                print(f"{asset} [{source}]: fresh")
+                continue
+            start = time.perf_counter()
+            result = run(instance, resources, asset, source)
+            if not result.success:
+                print(f"{asset} [{source}]: FAILED: {cause(result)}", file=sys.stderr)
+                lost.add((asset, source))
+                continue
+            (event,) = result.asset_materializations_for_node(asset)
+            told = {name: event.metadata[name].value for name in ("made", "kept", "done", "skipped", "rejected")}
+            figures = ", ".join(f"{name} {value}" for name, value in told.items())
+            print(f"{asset} [{source}]: {figures} ({time.perf_counter() - start:.1f} s; {why})")
+    return not lost
+
+
+def run(instance: dg.DagsterInstance, resources: dict[str, Any], asset: str, source: str) -> dg.ExecuteInProcessResult:
+    """Materialize one asset of one source; failures are in the result."""
+    return dg.materialize(
+        [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)],
+        selection=[asset],
+        partition_key=source,
+        instance=instance,
+        resources=resources,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops import frames, images
-from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, row, unread, write_atomic
+from ops.store import DONE, REJECTED, SKIPPED, UNREAD, Column, Item, fingerprint, row, unread, write_atomic
 
 if TYPE_CHECKING:
     from ops.store import Row
@@ -85,7 +85,7 @@ class Decode:
             data = path.read_bytes()
             pixels = images.decode(data, max_pixels=self.max_pixels)
         except OSError as error:
-            return [self._rejected(unread(item), f"cannot be read: {error.strerror}")]
+            return [self._rejected(unread(item), f"{UNREAD}: {error.strerror}")]
         except images.BadImage as error:
             return [self._rejected(item, error.reason)]
         about = images.describe(data)

@@ -31,11 +31,15 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
-def run(folder: Path, *command: str) -> str:
+def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
     environment |= {"PYTHONPATH": str(folder), "DAGSTER_HOME": str(folder / ".dagster")}
     command = (str(BIN / command[0]), *command[1:])
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def run(folder: Path, *command: str) -> str:
+    done = call(folder, *command)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -72,3 +76,60 @@ def test_a_folder_changed_by_hand_is_made_whole_again(project):
     told = run(project, "python", "-m", "orchestration.materialize", "all")
     assert "its folder is not as it was made" in told
     assert directory_md5(folder) == whole
+
+
+def test_a_bad_source_stops_only_itself(project):
+    empty = project / "data" / "raw" / "aaa"
+    empty.mkdir()
+    done = call(project, "python", "-m", "orchestration.materialize", "all", "--force")
+    assert done.returncode == 1
+    assert "frames [aaa]: FAILED: check decodable did not pass" in done.stderr
+    for asset in ("face_geometry", "masked_faces", "aligned_crops"):
+        assert f"{asset} [aaa]: left out, its input failed" in done.stderr
+        assert f"{asset} [sample]: made 0, kept" in done.stdout
+        assert not (project / "data" / asset / "aaa").exists()
+    empty.rmdir()
+    shutil.rmtree(project / "data" / "frames" / "aaa")
+
+
+def test_what_failed_a_blocking_check_is_never_fresh(project):
+    everything = ("python", "-m", "orchestration.materialize", "all")
+    run(project, *everything)
+    checks = project / "assets_defs" / "checks.py"
+    before = checks.read_text()
+    checks.write_text(before.replace("COVERED = 0.9", "COVERED = 1.1"))
+    first, second = call(project, *everything, "--force"), call(project, *everything)
+    checks.write_text(before)
+    assert "masked_faces [sample]: FAILED: check covers_what_it_claims did not pass" in first.stderr
+    assert "face_geometry [sample]: fresh" in second.stdout
+    assert second.stderr == first.stderr
+    assert "aligned_crops [sample]: left out, its input failed" in second.stderr
+    assert (first.returncode, second.returncode) == (1, 1)
+    healed = run(project, *everything)
+    assert "it did not pass its checks, or could not read a file" in healed
+    assert "aligned_crops [sample]: fresh" in healed
+
+
+def test_a_table_that_code_reads_counts_as_code(project):
+    run(project, "python", "-m", "orchestration.materialize", "all")
+    registry = project / "model_assets" / "registry.yaml"
+    before = registry.read_text()
+    registry.write_text(f"{before}# another line\n")
+    told = run(project, "python", "-m", "orchestration.materialize", "all")
+    registry.write_text(before)
+    assert "face_geometry [sample]: made 0" in told
+    assert "its code, settings or input changed" in told
+    assert "masked_faces [sample]: fresh" in told
+
+
+def test_a_file_that_was_away_is_looked_at_again(project):
+    run(project, "python", "-m", "orchestration.materialize", "all")
+    whole = directory_md5(project / "data" / "face_geometry")
+    raw = project / "data" / "raw" / "sample" / "grace_hopper" / "grace_hopper.jpg"
+    raw.rename(project / "away.jpg")
+    shutil.rmtree(project / "data" / "face_geometry")
+    told = run(project, "python", "-m", "orchestration.materialize", "face_geometry")
+    assert "rejected 1" in told
+    (project / "away.jpg").rename(raw)
+    assert "could not read a file" in run(project, "python", "-m", "orchestration.materialize", "face_geometry")
+    assert directory_md5(project / "data" / "face_geometry") == whole

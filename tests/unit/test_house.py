@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,76 @@ def test_stages_and_assets_agree():
         assert stage["cmd"] == f"python -m orchestration.materialize {name}"
         missing = [dep for dep in stage["deps"] if not dep.startswith("data/") and not (ROOT / dep).is_file()]
         assert not missing, f"{name} depends on files that are not there: {missing}"
+
+
+ALSO = {"face_geometry": ["resources/models.py"]}
+"""Project files that an asset hands to its stage, besides the pool that all of them share."""
+
+
+def files_named(name: str) -> set[str]:
+    """Return the project files that an import of ``name`` runs: its packages, and the module itself."""
+    parts = name.split(".")
+    if parts[0] not in {"ops", "resources", "model_assets"}:
+        return set()
+    steps = ["/".join(parts[: count + 1]) for count in range(len(parts))]
+    return {file for step in steps for file in (f"{step}.py", f"{step}/__init__.py") if (ROOT / file).is_file()}
+
+
+def files_used(path: str) -> set[str]:
+    """Return the project files that a module imports, wherever it does so, and the tables that it names."""
+    package = Path(path).parent.parts
+    used: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            used |= {file for alias in node.names for file in files_named(alias.name)}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            used |= {file for alias in node.names for file in files_named(f"{base}.{alias.name}")}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and Path(node.value).suffix:
+            used |= {table for table in tables() if Path(table).name == node.value}
+    return used
+
+
+@cache
+def tables() -> set[str]:
+    """Return the files of the project's packages that are no Python."""
+    found = (path for package in ("ops", "resources", "model_assets") for path in (ROOT / package).rglob("*.*"))
+    return {str(path.relative_to(ROOT)) for path in found if path.suffix != ".py" and path.parent.name != "__pycache__"}
+
+
+def test_the_walk_finds_what_is_imported_in_functions_and_named():
+    assert "resources/detectors/blazeface.py" in files_used("resources/detectors/__init__.py")
+    assert "resources/detectors/__init__.py" in files_used("resources/models.py"), "imported in a method"
+    assert "ops/data/canonical_mesh.npz" in files_used("ops/geometry.py")
+    assert "model_assets/registry.yaml" in files_used("model_assets/registry.py")
+
+
+@pytest.mark.parametrize(
+    ("asset", "stage"),
+    [("frames", "frames"), ("face_geometry", "faces"), ("masked_faces", "masks"), ("aligned_crops", "crops")],
+)
+def test_a_stage_depends_on_all_code_behind_it(asset, stage):
+    """No more and no less than what imports reach; assets_defs and orchestration only carry the work."""
+    todo = {f"ops/stages/{stage}.py", "resources/compute.py", *ALSO.get(asset, [])}
+    todo |= {file for path in todo for file in files_named(path.removesuffix(".py").replace("/", "."))}
+    reached: set[str] = set()
+    while todo:
+        path = todo.pop()
+        reached.add(path)
+        todo |= (files_used(path) if path.endswith(".py") else set()) - reached
+    described = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][asset]["deps"]
+    assert {name for name in described if not name.startswith("data/")} == reached
+
+
+def test_what_starts_by_itself_is_on():
+    import dagster as dg
+
+    from orchestration.definitions import defs
+
+    assert {sensor.name for sensor in defs.sensors} == {"source_sensor", "content_changed"}
+    assert {sensor.default_status for sensor in defs.sensors} == {dg.DefaultSensorStatus.RUNNING}
+    assert [schedule.default_status for schedule in defs.schedules] == [dg.DefaultScheduleStatus.RUNNING]
 
 
 def test_configs_take_every_setting_from_params_yaml():
