@@ -11,6 +11,7 @@ A garment is a grid of (u, v), u from -1 to 1 across and v from 0 to 1 down, lai
 from __future__ import annotations
 
 from functools import lru_cache
+from math import hypot, radians, tan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,14 @@ _MIRROR = {
     135: 364, 138: 367, 172: 397, 148: 377, 171: 396, 176: 400, 140: 369, 150: 379, 170: 395, 136: 365, 127: 356,
     162: 389,
 }  # fmt: skip
+
+# Where the straps end, lower and upper, left and right: between two vertices, shifted outward, down and back in face
+# widths to where the ear grows, or to the back of the head for bands.
+_EARS = np.array([(93, 132), (127, 162), (323, 361), (356, 389)])
+_STRAP_ENDS = {
+    "loops": np.array([(0.025, -0.03, 0.15), (0.025, 0.035, 0.15)]),
+    "bands": np.array([(0.005, 0.04, 0.16), (0.005, -0.04, 0.16)]),
+}
 
 # Control points from the nose to the left ear: averaged vertices, then a shift outward, down and back in face widths.
 _Control = tuple[tuple[int, ...], tuple[float, float, float]]
@@ -144,19 +153,23 @@ SHAPES: dict[str, Shape] = {
 
 def head_frame(mesh: Floats) -> Frame:
     """Return a head's axes from its mesh's ears, forehead and chin."""
-    points = mesh.astype(np.float64)
-    across, down = points[454] - points[234], points[152] - points[10]
-    unit = float(np.linalg.norm(across))
-    x = across / unit
-    y = down - x * (x @ down)
-    y /= np.linalg.norm(y)
-    return Frame(np.stack([x, y, np.cross(x, y)]), unit, float(np.linalg.norm(down)))
+    left, right, top, bottom = (mesh[n].tolist() for n in (234, 454, 10, 152))
+    across, down = ([b - a for a, b in zip(*ends, strict=True)] for ends in ((left, right), (top, bottom)))
+    unit = max(hypot(*across), 1e-9)
+    x = [n / unit for n in across]
+    along = sum(a * b for a, b in zip(x, down, strict=True))
+    y = [b - a * along for a, b in zip(x, down, strict=True)]
+    length = max(hypot(*y), 1e-9)
+    y = [n / length for n in y]
+    z = [x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], x[0] * y[1] - x[1] * y[0]]
+    return Frame(np.array([x, y, z]), unit, hypot(*down))
 
 
 def control_net(mesh: Floats, frame: Frame) -> Floats:
     """Return the chart's ``(7, 13, 3)`` control points in pixels."""
-    weights, shifts = _net_tables()
-    return (weights @ mesh + shifts @ (frame.axes * frame.unit)).reshape(7, 13, 3).astype(np.float32)
+    net = np.empty((7, 13, 3), np.float32)
+    compiled(_control)(mesh, frame.axes * frame.unit, *_net_tables(), net)
+    return net
 
 
 def lay(net: Floats, frame: Frame, spec: MaskSpec) -> Surface:
@@ -175,32 +188,37 @@ def _lift(kind: str) -> Floats:
 
 def chart_grid(spec: MaskSpec, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return where a mask's grid lies on the chart: s and t, `GRID` each."""
-    shape = SHAPES[spec.kind]
-    u, v = uv_grid()
-    top, bottom = shape.top(u), shape.bottom(u)
-    if spec.state in ("nose_out", "nose_and_mouth_out"):
-        edge = 2.2 if spec.state == "nose_out" else 4.2
-        top = top + (edge - top.min()) * (1 - 0.45 * u**2)
-        bottom = np.maximum(bottom, top + 0.9)
-    elif spec.state == "chin_out":
-        bottom = bottom - (bottom.max() - 3.75) * (1 - 0.55 * u**2)
-    s = u * shape.width(v) * spec.fit
+    s, t = _chart(spec.kind, spec.state)
+    s = s * spec.fit
     row = 0.14 * frame.unit  # a step of t is about 0.14 face widths, a step of s at the cheek 0.09
     down = spec.y_offset * frame.height / row if spec.state == "correct" else 0.0
-    t = top + (bottom - top) * v + down * (1 - v) + np.tan(np.radians(spec.rotation)) * s * 0.6
-    return s, t
+    return s, t + down * (1 - uv_grid()[1]) + tan(radians(spec.rotation)) * 0.6 * s
 
 
-def strap_paths(surface: Surface, mesh: Floats, frame: Frame, spec: MaskSpec) -> Floats:
-    """Return where the straps run, ``(4, 9, 3)`` pixels: from the mask's corners to behind the ears."""
-    rows, columns = (2, GRID[0] - 3), (slice(2), slice(-2, None))
-    ends = [(side, upper) for side in (0, 1) for upper in (0, 1)]
-    start = np.stack([surface.vertices[rows[1 - upper], columns[side]].mean(0) for side, upper in ends])[:, None]
-    end = np.stack([_ear(mesh, frame, 2 * side - 1, bool(upper), spec.straps) for side, upper in ends])[:, None]
-    out = np.array([(2 * side - 1) * frame.axes[0] * 0.75 - frame.axes[2] * 0.65 for side, _ in ends])[:, None]
-    steps = np.linspace(0, 1, 9)[:, None]
-    path = start + (end - start) * steps + out * np.sin(np.pi * steps**0.8) * 0.02 * frame.unit
-    return (path - [0, 0, 0.025 * frame.unit]).astype(np.float32)  # nearer, lest it sink into the cheek
+@lru_cache(maxsize=16)
+def _chart(kind: str, state: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return s and t of a snug mask that is worn straight."""
+    shape = SHAPES[kind]
+    u, v = uv_grid()
+    top, bottom = shape.top(u), shape.bottom(u)
+    if state in ("nose_out", "nose_and_mouth_out"):
+        edge = 2.2 if state == "nose_out" else 4.2
+        top = top + (edge - top.min()) * (1 - 0.45 * u**2)
+        bottom = np.maximum(bottom, top + 0.9)
+    elif state == "chin_out":
+        bottom = bottom - (bottom.max() - 3.75) * (1 - 0.55 * u**2)
+    return u * shape.width(v), top + (bottom - top) * v
+
+
+def straps(surface: Surface, mesh: Floats, frame: Frame, spec: MaskSpec, width: float) -> Floats:
+    """Return the straps' bands from the mask's corners to behind the ears, turned to the camera.
+
+    Returns:
+        ``(4, 9, 3, 3)``: left, middle and right edge along each strap, pixels.
+    """
+    out = np.empty((4, 9, 3, 3), np.float32)
+    compiled(_straps)(surface.vertices, mesh, frame.axes, frame.unit, _EARS, _STRAP_ENDS[spec.straps], width, out)
+    return out
 
 
 def spline(net: Floats, s: NDArray[np.float64], t: NDArray[np.float64]) -> Floats:
@@ -232,34 +250,55 @@ def grid_triangles(rows: int, columns: int) -> NDArray[np.int32]:
     return quads.reshape(-1, 3).astype(np.int32)
 
 
-def _ear(mesh: Floats, frame: Frame, side: int, upper: bool, straps: str) -> NDArray[np.float64]:
-    """Return where a strap ends: where the ear grows above and below, or on the back of the head for bands."""
-    pair = (127, 162) if upper else (93, 132)
-    first, second = (_MIRROR.get(n, _EARS[n]) if side > 0 else n for n in pair)
-    point = (mesh[first] + mesh[second]) / 2
-    if straps == "bands":
-        shift = (0.005, -0.04 if upper else 0.04, 0.16)
-    else:
-        shift = (0.025, 0.035 if upper else -0.03, 0.15)
-    return point + np.array([side * shift[0], shift[1], shift[2]]) @ frame.axes * frame.unit
-
-
-_EARS = {127: 356, 162: 389, 93: 323, 132: 361}
-
-
 @lru_cache(maxsize=1)
-def _net_tables() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return ``(91, 468)`` weights of mesh vertices and ``(91, 3)`` shifts in head axes."""
-    weights, shifts = np.zeros((7, 13, 468)), np.zeros((7, 13, 3))
+def _net_tables() -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+    """Return ``(7, 13, 10)`` mesh vertices, how many of them count, and ``(7, 13, 3)`` shifts in head axes."""
+    vertices, counts, shifts = np.zeros((7, 13, 10), np.int32), np.zeros((7, 13), np.int32), np.zeros((7, 13, 3))
     for row, controls in enumerate(_NET):
-        for column, (vertices, (out, down, back)) in enumerate(controls):
+        for column, (numbers, (out, down, back)) in enumerate(controls):
             for side in (-1, 1):
                 cell = (row, 6 + side * column)
-                weights[cell] = 0
-                for n in vertices:
-                    weights[cell][_MIRROR.get(n, n) if side > 0 else n] += 1 / len(vertices)
+                counts[cell] = len(numbers)
+                vertices[cell][: len(numbers)] = [_MIRROR.get(n, n) if side > 0 else n for n in numbers]
                 shifts[cell] = (side * out, down, back)
-    return weights.reshape(91, 468), shifts.reshape(91, 3)
+    return vertices, counts, shifts
+
+
+def _control(mesh: Any, axes: Any, vertices: Any, counts: Any, shifts: Any, net: Any) -> None:
+    """Average each control point's vertices and shift it."""
+    for row in range(net.shape[0]):
+        for column in range(net.shape[1]):
+            count, shift = counts[row, column], shifts[row, column]
+            for c in range(3):
+                total = shift[0] * axes[0, c] + shift[1] * axes[1, c] + shift[2] * axes[2, c]
+                for n in range(count):
+                    total += mesh[vertices[row, column, n], c] / count
+                net[row, column, c] = total
+
+
+def _straps(cloth: Any, mesh: Any, axes: Any, unit: float, ears: Any, shifts: Any, width: float, out: Any) -> None:
+    """Run bands in an arc from the cloth's corners to the ears, a little nearer lest they sink into the cheek."""
+    last = out.shape[1] - 1
+    for n in range(4):
+        side, upper = n // 2, n % 2
+        sign = 2 * side - 1
+        row, column = (2 if upper else cloth.shape[0] - 3), (cloth.shape[1] - 2 if side else 0)
+        for c in range(3):
+            start = 0.5 * (cloth[row, column, c] + cloth[row, column + 1, c])
+            shift = sign * shifts[upper, 0] * axes[0, c] + shifts[upper, 1] * axes[1, c] + shifts[upper, 2] * axes[2, c]
+            end = 0.5 * (mesh[ears[n, 0], c] + mesh[ears[n, 1], c]) + shift * unit
+            bow = (sign * 0.75 * axes[0, c] - 0.65 * axes[2, c]) * 0.02 * unit
+            for step in range(last + 1):
+                share = step / last
+                place = start + (end - start) * share + bow * np.sin(np.pi * share**0.8)
+                out[n, step, 1, c] = place if c < 2 else place - 0.025 * unit
+        x, y = out[n, last, 1, 0] - out[n, 0, 1, 0], out[n, last, 1, 1] - out[n, 0, 1, 1]
+        half = 0.5 * width / max((x * x + y * y) ** 0.5, 1e-6)
+        for step in range(last + 1):
+            for edge in (0, 2):
+                out[n, step, edge] = out[n, step, 1]
+                out[n, step, edge, 0] -= (edge - 1) * y * half
+                out[n, step, edge, 1] += (edge - 1) * x * half
 
 
 def _spline(net: Any, s: Any, t: Any, out: Any) -> None:
@@ -302,12 +341,10 @@ def _normals(points: Any, out: Any) -> None:
     rows, columns = points.shape[0], points.shape[1]
     for r in range(rows):
         for c in range(columns):
-            ax = points[r, min(c + 1, columns - 1), 0] - points[r, max(c - 1, 0), 0]
-            ay = points[r, min(c + 1, columns - 1), 1] - points[r, max(c - 1, 0), 1]
-            az = points[r, min(c + 1, columns - 1), 2] - points[r, max(c - 1, 0), 2]
-            bx = points[min(r + 1, rows - 1), c, 0] - points[max(r - 1, 0), c, 0]
-            by = points[min(r + 1, rows - 1), c, 1] - points[max(r - 1, 0), c, 1]
-            bz = points[min(r + 1, rows - 1), c, 2] - points[max(r - 1, 0), c, 2]
+            right, left = points[r, min(c + 1, columns - 1)], points[r, max(c - 1, 0)]
+            below, above = points[min(r + 1, rows - 1), c], points[max(r - 1, 0), c]
+            ax, ay, az = right[0] - left[0], right[1] - left[1], right[2] - left[2]
+            bx, by, bz = below[0] - above[0], below[1] - above[1], below[2] - above[2]
             x, y, z = by * az - bz * ay, bz * ax - bx * az, bx * ay - by * ax
             length = max((x * x + y * y + z * z) ** 0.5, 1e-9)
             out[r, c, 0], out[r, c, 1], out[r, c, 2] = x / length, y / length, z / length

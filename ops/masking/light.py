@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ops.images import resized
 from ops.raster import compiled
 
 if TYPE_CHECKING:
@@ -22,9 +24,10 @@ SKIN = (
 )  # fmt: skip
 """Mesh points on bare skin, away from eyes, brows, lips and the outline."""
 
+_POINTS = np.array(SKIN)
 _WEIGHTS = np.array([0.299, 0.587, 0.114])
 _USUAL = np.array([1.0, 0.0, -0.1, -0.1])  # a little light from above and from the camera
-_STIFF = np.diag([0.01, 1.5, 2.5, 2.5])  # how strongly the fit is held to it
+_STIFF = np.array([0.01, 1.5, 2.5, 2.5])  # how strongly the fit is held to it
 _SKIN_TONE = np.array([1.22, 0.94, 0.80])  # usual skin in neutral light, display values against their luma
 
 
@@ -48,7 +51,7 @@ class Light(NamedTuple):
     def on(self, normals: Floats) -> Floats:
         """Return the brightness of surfaces against mean light, about 1."""
         slope = (1.2 * self.slope).astype(np.float32)
-        return np.clip(normals @ slope + (1 + np.float32(0.8) * slope[2]), 0.4, 1.35)
+        return np.minimum(np.maximum(normals @ slope + (1 + np.float32(0.8) * slope[2]), 0.4), 1.35)
 
 
 def estimate(pixels: Picture, mesh: Floats, normals: Floats, unit: float) -> Light:
@@ -60,51 +63,105 @@ def estimate(pixels: Picture, mesh: Floats, normals: Floats, unit: float) -> Lig
         normals: ``(468, 3)`` outward.
         unit: the face's width in pixels.
     """
-    import cv2
-
+    height, width = pixels.shape[:2]
     step = max(unit / 40, 1.0)
-    size = max(1, round(pixels.shape[1] / step)), max(1, round(pixels.shape[0] / step))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float64) / 255
-    points = mesh[list(SKIN)]
-    columns = np.round((points[:, 0] + 0.5) / pixels.shape[1] * size[0] - 0.5).astype(int)
-    rows = np.round((points[:, 1] + 0.5) / pixels.shape[0] * size[1] - 0.5).astype(int)
-    seen = (columns >= 0) & (columns < size[0]) & (rows >= 0) & (rows < size[1]) & (normals[list(SKIN), 2] < -0.15)
-    if seen.sum() < 6:
+    small = resized(pixels, (max(1, round(width / step)), max(1, round(height / step))))
+    skin, terms, found = np.empty((len(SKIN), 3)), np.empty((len(SKIN), 4)), np.empty(8)
+    seen = compiled(_sample)(small, mesh, normals, _POINTS, height, width, skin, terms)
+    if seen < 6:
         return Light(np.array([0.0, -0.1, -0.15]), 0.85, np.ones(3), 1.0, 0.7)
-    colours = small[rows[seen], columns[seen]]
-    luma = colours @ _WEIGHTS
-    slope, skin = _fit(luma, normals[list(SKIN)][seen].astype(np.float64))
-    every = np.sort(small.reshape(-1, 3) @ _WEIGHTS)
-    bright = float(every[int(0.97 * (len(every) - 1))])
-    white = max(min(0.62 * min(1.32 * skin**0.45, 1.06) + 0.38 * bright, 1.02, 0.15 + 2.6 * skin), 0.2)
-    chroma = float(np.abs(colours - luma[:, None]).mean())
-    tone = np.sort(colours, 0)[len(colours) // 2]
-    tone = tone / max(float(tone @ _WEIGHTS), 1e-3)
-    cast = np.clip(1 + 0.4 * (tone / _SKIN_TONE - 1), 0.9, 1.1)
-    return Light(
-        slope=slope,
-        white=white,
-        cast=cast / float(cast @ _WEIGHTS),
-        saturation=float(np.clip((chroma - 0.004) / 0.03, 0, 1)),
-        blur=_blur_of(pixels, mesh, unit),
-    )
+    luma = np.empty(seen)
+    compiled(_measure)(skin[:seen], luma, found)
+    compiled(_fit)(luma, terms[:seen], found)
+    level, chroma = found[3:5].tolist()
+    bright = compiled(_brightness)(small, 0.97)
+    white = max(min(0.62 * min(1.32 * level**0.45, 1.06) + 0.38 * bright, 1.02, 0.15 + 2.6 * level), 0.2)
+    saturation = min(max((chroma - 0.004) / 0.03, 0.0), 1.0)
+    return Light(found[:3], white, found[5:], saturation, _blur_of(pixels, mesh, unit))
 
 
-def _fit(luma: NDArray[np.float64], normals: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Fit brightness = a + b n robustly; returns b over the median brightness, and that median."""
-    middle = len(luma) // 2
-    level = max(float(np.sort(luma)[middle]), 0.02)
-    terms = np.ones((len(luma), 4))
-    terms[:, 1:] = normals
-    rest = luma / level - terms @ _USUAL
-    solution = np.empty(4)
-    keep = np.ones(len(luma))
+def _sample(small: Any, mesh: Any, normals: Any, points: Any, height: int, width: int, skin: Any, terms: Any) -> int:
+    """Write colours in [0, 1] and (1, normal) of the skin points in sight; return how many there are."""
+    seen = 0
+    for n in points:
+        column = int(np.floor((mesh[n, 0] + 0.5) / width * small.shape[1]))
+        row = int(np.floor((mesh[n, 1] + 0.5) / height * small.shape[0]))
+        if 0 <= column < small.shape[1] and 0 <= row < small.shape[0] and normals[n, 2] < -0.15:
+            terms[seen, 0] = 1.0
+            for c in range(3):
+                skin[seen, c] = small[row, column, c] / 255.0
+                terms[seen, 1 + c] = normals[n, c]
+            seen += 1
+    return seen
+
+
+def _brightness(small: Any, share: float) -> float:
+    """Return a quantile of a picture's brightness, in [0, 1], to about 0.0001."""
+    counts = np.zeros(4096, np.int64)
+    for row in small:
+        for x in range(row.shape[0]):
+            counts[(299 * row[x, 0] + 587 * row[x, 1] + 114 * row[x, 2]) >> 6] += 1
+    rest, level = int(share * (small.shape[0] * small.shape[1] - 1)), 0
+    while rest >= counts[level]:
+        rest -= counts[level]
+        level += 1
+    return (64 * level + 32) / 255000
+
+
+def _measure(skin: Any, luma: Any, found: Any) -> None:
+    """Write skin's brightness; its median, its mean chroma and the light's cast to ``found[3:]``."""
+    middle, chroma = len(skin) // 2, 0.0
+    for n in range(len(skin)):
+        luma[n] = _WEIGHTS[0] * skin[n, 0] + _WEIGHTS[1] * skin[n, 1] + _WEIGHTS[2] * skin[n, 2]
+        for c in range(3):
+            chroma += abs(skin[n, c] - luma[n])
+    found[3], found[4] = max(np.sort(luma)[middle], 0.02), chroma / (3 * len(skin))
+    total, cast = 0.0, found[5:]
+    for c in range(3):
+        cast[c] = np.sort(skin[:, c])[middle]
+        total += _WEIGHTS[c] * cast[c]
+    tone, total = max(total, 1e-3), 0.0
+    for c in range(3):
+        cast[c] = min(max(1 + 0.4 * (cast[c] / tone / _SKIN_TONE[c] - 1), 0.9), 1.1)
+        total += _WEIGHTS[c] * cast[c]
+    for c in range(3):
+        cast[c] /= total
+
+
+def _fit(luma: Any, terms: Any, found: Any) -> None:  # noqa: C901, PLR0912
+    """Fit brightness = a + b n robustly; write b over the median ``found[3]`` to ``found[:3]``."""
+    count, level = len(luma), found[3]
+    rest, error, limit = np.empty(count), np.zeros(count), 1.0
+    for n in range(count):
+        rest[n] = luma[n] / level
+        for c in range(4):
+            rest[n] -= terms[n, c] * _USUAL[c]
+    left, right = np.empty((4, 4)), np.empty(4)
     for _ in range(3):
-        part = (terms * keep[:, None]).T
-        solution = np.linalg.solve(part @ terms + _STIFF, part @ rest)
-        error = np.abs(rest - terms @ solution)
-        keep = (error <= max(2.5 * float(np.sort(error)[middle]), 0.05)).astype(np.float64)
-    return np.clip((_USUAL + solution)[1:], -0.45, 0.45), level
+        left[:], right[:] = 0.0, 0.0
+        for c in range(4):
+            left[c, c] = _STIFF[c]
+        for n in range(count):
+            if error[n] <= limit:
+                for c in range(4):
+                    right[c] += terms[n, c] * rest[n]
+                    for d in range(4):
+                        left[c, d] += terms[n, c] * terms[n, d]
+        for c in range(4):  # Gauss-Jordan; positive definite, so no pivoting
+            right[c] /= left[c, c]
+            left[c] /= left[c, c]
+            for d in range(4):
+                if d != c:
+                    right[d] -= left[d, c] * right[c]
+                    left[d] -= left[d, c] * left[c]
+        for n in range(count):
+            error[n] = rest[n]
+            for c in range(4):
+                error[n] -= terms[n, c] * right[c]
+            error[n] = abs(error[n])
+        limit = max(2.5 * np.sort(error)[count // 2], 0.05)
+    for c in range(3):
+        found[c] = min(max(_USUAL[c + 1] + right[c + 1], -0.45), 0.45)
 
 
 def _blur_of(pixels: Picture, mesh: Floats, unit: float) -> float:
@@ -115,18 +172,28 @@ def _blur_of(pixels: Picture, mesh: Floats, unit: float) -> float:
     import cv2
 
     eyes = mesh[[33, 133, 362, 263, 105, 334], :2]
-    low = np.maximum(np.floor(eyes.min(0) - 0.05 * unit).astype(int), 0)
-    high = np.ceil(eyes.max(0) + 0.1 * unit).astype(int)
-    part = pixels[low[1] : high[1], low[0] : high[0]]
+    left, top = (max(floor(n - 0.05 * unit), 0) for n in eyes.min(0).tolist())
+    right, bottom = (ceil(n + 0.1 * unit) for n in eyes.max(0).tolist())
+    part = pixels[top : max(bottom, 0), left : max(right, 0)]
     if min(part.shape[:2]) < 8:
         return 0.7
     grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    soft = cv2.GaussianBlur(grey, (0, 0), 1.0)
-    before, after = (
-        float(np.square(np.diff(g, axis=1)).sum() + np.square(np.diff(g, axis=0)).sum()) for g in (grey, soft)
-    )
+    before, after = (compiled(_energy)(g) for g in (grey, cv2.GaussianBlur(grey, (0, 0), 1.0)))
     ratio = max(before / max(after, 1e-6), 1.02)
-    return float(np.clip(1 / np.sqrt(ratio**2 - 1), 0.35, 0.03 * unit + 0.4))
+    return float(min(max((ratio**2 - 1) ** -0.5, 0.35), 0.03 * unit + 0.4))
+
+
+def _energy(grey: Any) -> float:
+    """Return the sum of squared differences of neighbours."""
+    height, width = grey.shape
+    sums = np.zeros(width, np.float32)
+    for y in range(height):
+        here, below = grey[y], grey[min(y + 1, height - 1)]
+        for x in range(width - 1):
+            across, down = here[x + 1] - here[x], below[x] - here[x]
+            sums[x] += across * across + down * down
+        sums[width - 1] += (below[width - 1] - here[width - 1]) ** 2
+    return float(sums.sum())
 
 
 def blur(layer: Floats, sigma: float) -> Floats:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SMALLEST = 12
 """Width and height in pixels below which a mask is not drawn."""
 
+_TOP = 6.3  # height in the canonical mesh, cm: triangles all above it are out of reach of masks and straps,
+_TILTED = 0.3  # unless the head nods by more than this sine
 _BEHIND = 0.035  # face widths by which the face's mesh is set back, so that it never pokes through the cloth
 
 
@@ -111,25 +113,25 @@ def prepare(pixels: Picture, face: Face) -> PreparedFace:
     mesh = face.mesh
     frame = garments.head_frame(mesh)
     net = garments.control_net(mesh, frame)
-    span = np.ptp(net[..., :2].reshape(-1, 2), axis=0)
-    if not np.isfinite(span).all() or span.min() < SMALLEST:
-        raise MaskingError(f"the mask would be {span[0]:.0f} x {span[1]:.0f} px; at least {SMALLEST} are needed")
-    points = np.concatenate([mesh[:, :2], net[..., :2].reshape(-1, 2)])
-    height, width = pixels.shape[:2]
-    margin = 0.12 * frame.unit
-    x1, y1 = np.maximum(np.floor(points.min(0) - margin).astype(int), 0)
-    x2, y2 = np.minimum(np.ceil(points.max(0) + margin).astype(int) + 1, (width, height))
+    controls = net.reshape(-1, 3)
+    x1, y1, x2, y2 = _bounds(controls)
+    if not (x2 - x1 >= SMALLEST and y2 - y1 >= SMALLEST):
+        raise MaskingError(f"the mask would be {x2 - x1:.0f} x {y2 - y1:.0f} px; at least {SMALLEST} are needed")
+    triangles, reached, numbers = _face_triangles()
+    if abs(frame.axes[1, 2]) > _TILTED:
+        reached, numbers = triangles, np.arange(len(mesh), dtype=np.int32)
+    picture, margin = (0, 0, pixels.shape[1], pixels.shape[0]), 0.12 * frame.unit
+    x1, y1, x2, y2 = roi = _inside(_bounds(np.concatenate([mesh[numbers], controls])), margin, picture)
     if x2 - x1 < SMALLEST or y2 - y1 < SMALLEST:
         raise MaskingError("the face lies outside of the picture")
-    scale = int(np.clip(round(360 / frame.unit), 2, 4)) if frame.unit < 900 else 1
-    triangles = _face_triangles()
-    moved = mesh - np.array([x1, y1, 0], np.float32)
-    behind = _samples(mesh, (x1, y1), scale) + np.array([0, 0, _BEHIND * frame.unit * scale])
-    bare = rasterise(behind, triangles, np.empty((len(mesh), 0), np.float32), ((y2 - y1) * scale, (x2 - x1) * scale))
+    scale = min(max(round(360 / frame.unit), 2), 4) if frame.unit < 900 else 1
+    behind = _samples(mesh, (x1, y1, -_BEHIND * frame.unit), scale)
+    bare = rasterise(behind, reached, np.empty((len(mesh), 0), np.float32), ((y2 - y1) * scale, (x2 - x1) * scale))
     normals = np.zeros_like(mesh)
     compiled(_vertex_normals)(mesh, triangles, normals)
-    light = estimate(pixels[y1:y2, x1:x2], moved, normals, frame.unit)
-    return PreparedFace((int(x1), int(y1), int(x2), int(y2)), scale, frame, net, mesh, bare.depth, light)
+    left, top, right, bottom = _inside(_bounds(np.concatenate([mesh, controls])), margin, picture)
+    light = estimate(pixels[top:bottom, left:right], mesh - np.array([left, top, 0], np.float32), normals, frame.unit)
+    return PreparedFace(roi, scale, frame, net, mesh, bare.depth, light)
 
 
 def render(pixels: Picture, face: Face, spec: MaskSpec, *, prepared: PreparedFace | None = None) -> Masked:
@@ -168,34 +170,57 @@ def _draw(prepared: PreparedFace, spec: MaskSpec) -> tuple[Floats, tuple[int, in
     """Return the mask as premultiplied ``(height, width, 4)`` in grey levels and alpha, and where its corner is."""
     frame, light = prepared.frame, prepared.light
     surface = garments.lay(prepared.net, frame, spec)
-    paths = garments.strap_paths(surface, prepared.mesh, frame, spec)
-    ribbons = _ribbons(paths, max((0.024 if spec.straps == "loops" else 0.032) * frame.unit, 1.0))
-    points = np.concatenate([surface.vertices.reshape(-1, 3), ribbons])
+    width = max((0.024 if spec.straps == "loops" else 0.032) * frame.unit, 1.0)
+    straps = garments.straps(surface, prepared.mesh, frame, spec, width)
+    points = np.concatenate([surface.vertices.reshape(-1, 3), straps.reshape(-1, 3)])
     size = 256 if frame.unit < 400 else 512
-    attributes = _places(size, len(ribbons)).copy()
-    attributes[: -len(ribbons), 2] = light.on(surface.normals).ravel()
+    attributes = _places(size, straps.size // 3).copy()
+    attributes[: garments.GRID[0] * garments.GRID[1], 2] = light.on(surface.normals).ravel()
     roi, scale = prepared.roi, prepared.scale
     margin = int(np.ceil(2.5 * light.blur + 0.05 * frame.unit)) + 1
-    x1, y1, x2, y2 = _inside(points, 0, roi)
-    left, top, right, bottom = _inside(points, margin, roi)
+    reach = _bounds(points)
+    x1, y1, x2, y2 = _inside(reach, 0, roi)
+    left, top, right, bottom = _inside(reach, margin, roi)
     if left >= right or top >= bottom:
         raise MaskingError("the mask lies outside of the picture")
     behind = prepared.depth[
         (y1 - roi[1]) * scale : (y2 - roi[1]) * scale, (x1 - roi[0]) * scale : (x2 - roi[0]) * scale
     ]
-    moved = _samples(points, (x1, y1), scale)
-    drawn = rasterise(moved, _mask_triangles(len(paths), paths.shape[1]), attributes, behind.shape, behind)
+    triangles = _mask_triangles(*straps.shape[:2])
+    drawn = rasterise(_samples(points, (x1, y1, 0), scale), triangles, attributes, behind.shape, behind)
     layer = np.zeros((bottom - top, right - left, 4), np.float32)
     part, colours = layer[y1 - top : y2 - top, x1 - left : x2 - left], _display(spec, light)
     compiled(_colour)(drawn.image, drawn.covered, colours, *textures.fabric(spec, size), scale, part)
     return layer, (left, top)
 
 
-def _inside(points: Floats, margin: int, roi: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    """Return x1, y1, x2, y2 of the part of ``roi`` that reaches ``margin`` pixels beyond points."""
-    (x1, y1), (x2, y2) = points[:, :2].min(0), points[:, :2].max(0)
-    x1, x2 = (min(max(n, roi[0]), roi[2]) for n in (floor(x1) - margin, ceil(x2) + 1 + margin))
-    y1, y2 = (min(max(n, roi[1]), roi[3]) for n in (floor(y1) - margin, ceil(y2) + 1 + margin))
+def _bounds(points: Floats) -> tuple[float, float, float, float]:
+    """Return the least and greatest x and y of points as x1, y1, x2, y2; not finite where a point isn't."""
+    bounds = np.empty(4)
+    compiled(_extremes)(points, bounds)
+    x1, y1, x2, y2 = bounds.tolist()
+    return x1, y1, x2, y2
+
+
+def _extremes(points: Any, bounds: Any) -> None:
+    """Write the least and the greatest x and y of ``(n, 3)`` points, NaN where there is any."""
+    for c in range(2):
+        low = high = points[0, c]
+        for n in range(points.shape[0]):
+            value = points[n, c]
+            low, high = (low if low < value else value), (high if high > value else value)
+            if not np.isfinite(value):
+                low = high = np.float32(np.nan)
+                break
+        bounds[c], bounds[2 + c] = low, high
+
+
+def _inside(
+    reach: tuple[float, float, float, float], margin: float, roi: tuple[int, int, int, int]
+) -> tuple[int, int, int, int]:
+    """Return x1, y1, x2, y2 of the part of ``roi`` that goes ``margin`` pixels beyond the bounds ``reach``."""
+    x1, x2 = (min(max(n, roi[0]), roi[2]) for n in (floor(reach[0] - margin), ceil(reach[2] + margin) + 1))
+    y1, y2 = (min(max(n, roi[1]), roi[3]) for n in (floor(reach[1] - margin), ceil(reach[3] + margin) + 1))
     return x1, y1, x2, y2
 
 
@@ -206,19 +231,10 @@ def _display(spec: MaskSpec, light: Light) -> Floats:
     return (255 * (grey + light.saturation * (colours * light.cast - grey))).astype(np.float32)
 
 
-def _samples(points: Floats, corner: tuple[int, int], scale: int) -> Floats:
+def _samples(points: Floats, corner: tuple[float, float, float], scale: int) -> Floats:
     """Return picture points as sample coordinates of a part that begins at ``corner``."""
-    moved = (points - np.array([*corner, 0], np.float32)) * scale
-    moved[:, :2] += 0.5 * scale - 0.5
-    return moved
-
-
-def _ribbons(paths: Floats, width: float) -> Floats:
-    """Return bands along ``(k, n, 3)`` paths, turned to the camera: ``(3 k n, 3)``, left, middle, right."""
-    along = paths[:, -1, :2] - paths[:, 0, :2]
-    along = along / np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)[:, None]
-    shift = np.column_stack([-along[:, 1], along[:, 0], 0 * along[:, 0]])[:, None] * np.float32(width / 2)
-    return np.stack([paths - shift, paths, paths + shift], 2).reshape(-1, 3)
+    middle = 0.5 - 0.5 / scale  # of a pixel, from its first sample
+    return (points - np.array([corner[0] - middle, corner[1] - middle, corner[2]], np.float32)) * np.float32(scale)
 
 
 @lru_cache(maxsize=4)
@@ -230,7 +246,7 @@ def _places(size: int, ribbons: int) -> Floats:
     return np.concatenate([cloth.reshape(-1, 3), np.tile(strap, (ribbons // 3, 1))]).astype(np.float32)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
 def _mask_triangles(straps: int, length: int) -> NDArray[np.int32]:
     """Return the triangles of the cloth's grid and of the straps' bands after it."""
     first, band = garments.GRID[0] * garments.GRID[1], garments.grid_triangles(length, 3)
@@ -239,10 +255,13 @@ def _mask_triangles(straps: int, length: int) -> NDArray[np.int32]:
 
 
 @lru_cache(maxsize=1)
-def _face_triangles() -> NDArray[np.int32]:
+def _face_triangles() -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Return the face's triangles, those that masks and straps can meet, and the latter's vertices."""
     from ops.geometry import canonical_mesh
 
-    return canonical_mesh().triangles
+    mesh = canonical_mesh()
+    reached = mesh.triangles[mesh.vertices[mesh.triangles, 1].min(1) < _TOP]
+    return mesh.triangles, reached, np.unique(reached)
 
 
 def _vertex_normals(mesh: Any, triangles: Any, out: Any) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -141,19 +140,19 @@ def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
     The same key and settings give the same mask on every machine, whatever else was drawn before.
     """
     settings = settings or MaskSettings()
-    digest = hashlib.blake2b(f"{settings.seed}/{key}".encode(), digest_size=16).digest()
-    rng = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
-    kind = _pick(rng, _weights(settings.kinds))
-    pattern = _pick(rng, _weights(settings.patterns))
+    digest = hashlib.blake2b(f"{settings.seed}/{key}".encode(), digest_size=40).digest()
+    draws = [word / 2**32 for word in struct.unpack("<10I", digest)]
+    kind = _pick(draws[0], _weights(settings.kinds))
+    pattern = _pick(draws[1], _weights(settings.patterns))
     if isinstance(settings.colours, str):
         choices = dict(NATURAL[kind]) if settings.colours == "natural" else dict.fromkeys(CLASSIC, 1.0)
     else:
         choices = _weights(settings.colours)
-    colour = _pick(rng, choices)
+    colour = _pick(draws[2], choices)
     accents = {name: weight for name, weight in choices.items() if name != colour} or {"#f4f4f2": 1.0}
-    accent = _pick(rng, {**accents, "#f4f4f2": sum(accents.values())})
+    accent = _pick(draws[3], {**accents, "#f4f4f2": sum(accents.values())})
     dark = sum(parse_colour(colour)) < 0.9
-    same = rng.random() < (0.25 if kind != "cloth" else 0.6)
+    same = draws[4] < (0.25 if kind != "cloth" else 0.6)
     strap = colour if same else "#1b1b1d" if dark else "#f1f1ef"
     return MaskSpec(
         kind=kind,
@@ -162,11 +161,11 @@ def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
         pattern=pattern if kind == "cloth" else "plain",
         strap_colour=strap,
         straps="bands" if kind == "n95" else "loops",
-        state=_pick(rng, _weights(settings.states)),
-        fit=round(float(rng.uniform(*settings.fit)), 4),
-        y_offset=round(float(rng.uniform(*settings.y_offset)), 4),
-        rotation=round(float(rng.uniform(*settings.rotation)), 2),
-        texture_seed=int(rng.integers(2**31)),
+        state=_pick(draws[5], _weights(settings.states)),
+        fit=round(_between(draws[6], settings.fit), 4),
+        y_offset=round(_between(draws[7], settings.y_offset), 4),
+        rotation=round(_between(draws[8], settings.rotation), 2),
+        texture_seed=int(draws[9] * 2**31),
     )
 
 
@@ -185,11 +184,15 @@ def _weights(choices: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
     return dict(choices) if isinstance(choices, Mapping) else dict.fromkeys(choices, 1.0)
 
 
-def _pick(rng: np.random.Generator, weights: Mapping[str, float]) -> str:
-    """Draw a name; the order in which the names are given does not matter."""
+def _pick(draw: float, weights: Mapping[str, float]) -> str:
+    """Return the name at ``draw`` in [0, 1); the order in which the names are given does not matter."""
     names = sorted(weights)
     shares = list(accumulate(weights[name] for name in names))
-    return names[bisect_right(shares, rng.random() * shares[-1])]
+    return names[bisect_right(shares, draw * shares[-1])]
+
+
+def _between(draw: float, ends: tuple[float, float]) -> float:
+    return ends[0] + draw * (ends[1] - ends[0])
 
 
 def _check(what: str, names: Iterable[str], allowed: tuple[str, ...]) -> None:

@@ -41,11 +41,21 @@ def fabric(spec: MaskSpec, size: int) -> tuple[NDArray[np.uint8], Floats]:
     """
     strength = {"surgical": 0.05, "cloth": 0.07, "kn95": 0.025, "n95": 0.012}[spec.kind]
     shade = np.empty((size + 1, size + 1), np.float32)
-    np.multiply(_made(spec.kind, size), 1 + strength * _creases(spec.texture_seed, size), shade[:-1, :-1])
-    shade[:, -1] = 1 - 0.18 * np.linspace(-1, 1, size + 1) ** 2
-    shade[-1, :-1] = shade[-2, :-1]
+    compiled(_shade)(_made(spec.kind, size), *_creases(spec.texture_seed, size), strength, shade)
     plain = spec.kind == "n95" or spec.pattern == "plain"
     return _plain(spec.kind, size) if plain else _framed(_print(spec, size)), shade
+
+
+def _shade(made: Any, creases: Any, top: int, left: int, strength: float, shade: Any) -> None:
+    """Write a mask's brightness: ``made``, creased; the last row again; in the last column a round strap's."""
+    size = made.shape[0]
+    share, one = np.float32(strength), np.float32(1.0)
+    for y in range(size + 1):
+        row = min(y, size - 1)
+        source, crease, target = made[row], creases[top + row, left:], shade[y]
+        for x in range(size):
+            target[x] = source[x] * (one + share * crease[x])
+        target[size] = 1.0 - 0.18 * (2.0 * y / size - 1.0) ** 2
 
 
 @lru_cache(maxsize=8)
@@ -173,6 +183,8 @@ def _plant(flowers: Any, wide: float, high: float, out: Any) -> None:
                 dx, dy = ((column + 0.5) / size - x) * wide / radius, ((row + 0.5) / size - y) * high / radius
                 a, b = dx * cos - dy * sin, dx * sin + dy * cos
                 r = (a * a + b * b) ** 0.5 + 1e-9
+                if r > 1.35:
+                    continue
                 a, b = a / r, b / r
                 leaf = a * (4 * a * a - 3)  # cos of three times the direction
                 petal = a * (16 * a**4 - 20 * a * a + 5)  # cos of five times the direction
@@ -184,13 +196,14 @@ def _plant(flowers: Any, wide: float, high: float, out: Any) -> None:
                     out[row, column] = 2
 
 
-def _creases(seed: int, size: int) -> Floats:
-    """Return soft noise of deviation 1, cut from one large tile at a place that the seed gives."""
+def _creases(seed: int, size: int) -> tuple[Floats, int, int]:
+    """Return soft noise of deviation 1, and the row and the column that the seed gives to cut a mask's from."""
     tile = _tile()
     y, x = seed // 997 % (tile.shape[0] - 256), seed % (tile.shape[1] - 256)
-    part = tile[y : y + 256, x : x + 256]
     grow = size // 256
-    return part if grow == 1 else np.repeat(np.repeat(part, grow, 0), grow, 1)
+    if grow == 1:
+        return tile, y, x
+    return np.repeat(np.repeat(tile[y : y + 256, x : x + 256], grow, 0), grow, 1), 0, 0
 
 
 @lru_cache(maxsize=1)
