@@ -116,7 +116,7 @@ def no_faces() -> list[Any]:
 
 
 CHAIN = """
-import resource, sys, time
+import sys, time
 from pathlib import Path
 from functools import partial
 from ops.masking import MaskSettings
@@ -130,7 +130,8 @@ wishes = photo.Wishes(masks=MaskSettings(), styles=("buffalo",))
 items, told = photo.plan(raw, None, wishes, FaceModels(device="cpu"))
 dataset = Dataset(out, photo.columns(wishes))
 report = dataset.build(items, partial(photo.Process, out, wishes, FaceModels(device="cpu")), Local(1), refused=told)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+peak = int(status["VmHWM"].split()[0]) / 1024
 print(report.made, peak, time.perf_counter() - start)
 """
 
