@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from ops.geometry import affine, residual, similarity
-from ops.records import Box, Crop, Face, Floats, Picture
+from ops.records import Box, Crop, Face, Floats, Picture, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,16 +46,8 @@ _THINNEST = 0.01  # smallest to largest spread of the points; frontal faces have
 _CV2_LIMIT = 32_000  # OpenCV warps no picture with a longer side than 32,766
 
 
-class AlignmentError(ValueError):
-    """A face can't be aligned.
-
-    Attributes:
-        reason: why not, in words.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+class AlignmentError(Refusal):
+    """A face can't be aligned."""
 
 
 class AlignPoints(NamedTuple):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ops.records import Refusal
 from ops.store import UNREAD
 
 if TYPE_CHECKING:
@@ -42,16 +43,8 @@ _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _ORIENTATION_TAG = 0x0112
 
 
-class BadImage(ValueError):
-    """Bytes that are no usable picture.
-
-    Attributes:
-        reason: one short sentence, the same for the same bytes.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+class BadImage(Refusal):
+    """Bytes that are no usable picture."""
 
 
 class UnreadableImage(BadImage):

@@ -26,6 +26,18 @@ Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
+class Refusal(ValueError):
+    """Something that can't be used, and why.
+
+    Attributes:
+        reason: one short sentence, the same for the same input; it goes into the manifest.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class Box(NamedTuple):
     """A rectangle in pixels, half-open.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ops.images import MAX_PIXELS, size_problem, turned
+from ops.records import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,16 +39,8 @@ _ORIENTATIONS = {
 }
 
 
-class BadVideo(ValueError):
-    """A file that is no usable video, or none from some point on.
-
-    Attributes:
-        reason: one short sentence, the same for the same bytes.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+class BadVideo(Refusal):
+    """A file that is no usable video, or none from some point on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from ops.masking import garments, textures
 from ops.masking.labels import encode_rle
 from ops.masking.light import Light, blur, estimate
 from ops.raster import compiled, rasterise
-from ops.records import Box
+from ops.records import Box, Refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,16 +29,8 @@ _TILTED = 0.3  # unless the head nods by more than this sine
 _BEHIND = 0.035  # face widths by which the face's mesh is set back, so that it never pokes through the cloth
 
 
-class MaskingError(ValueError):
-    """A face that can't be masked.
-
-    Attributes:
-        reason: why, in one sentence.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+class MaskingError(Refusal):
+    """A face that can't be masked."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
