@@ -119,7 +119,8 @@ def write_atomic(path: Path, data: bytes) -> None:
         draft.write_bytes(data)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(data)
+        write_atomic(path, data)
+        return
     except OSError:
         draft.unlink(missing_ok=True)
         raise
@@ -166,7 +167,7 @@ class Dataset:
         folder: where it is; made when the first build starts.
         columns: the manifest's own columns, after :data:`BASE_COLUMNS`.
         exclusive: the folder holds nothing but this dataset, so files that nothing names are swept. Otherwise (a
-            user's output folder) only drafts are removed, and rows of other inputs stay.
+            user's output folder) only drafts and files that a run replaced are removed, and rows of other inputs stay.
     """
 
     def __init__(self, folder: Path, columns: Sequence[Column] = (), *, exclusive: bool = True) -> None:

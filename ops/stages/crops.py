@@ -107,34 +107,55 @@ class Align:
         known = item.payload
         masked = known["variant"] is not None
         same = {name: known[name] for name in ("frame", "time", "identity", "variant")}
-        same |= {"wearing": "masked" if masked else "bare", "size": self.size}
+        same |= {"wearing": "masked" if masked else "bare"}
         try:
             pixels = images.read(Path(known["path"]), max_pixels=self.max_pixels)
         except images.BadImage as error:
-            return [refusal(item, error, **same)]
+            return [refusal(item, error, size=self.size, **same)]
         rows = []
         for face in known["faces"]:
-            for cut in crop_rows(pixels, face, self.styles, self.size):
-                crop = cut.pop("crop")
-                if crop is not None:
-                    cut["output"] = f"{item.fingerprint}_face{face.index}_{crop.style}.jpg"
-                    write_atomic(
-                        self.folder / cut["output"], images.encode_jpeg(crop.pixels, self.quality, subsampling="444")
-                    )
-                rows.append(row(item, known["source"], **same, **cut))
+            stem = f"{item.fingerprint}_face{face.index}"
+            cuts = cut_out(pixels, face, self.styles, self.size, self.folder, stem, quality=self.quality)
+            rows += [row(item, known["source"], **same, **cut) for cut in cuts]
         return rows
 
 
-def crop_rows(pixels: Picture, face: Face, styles: Sequence[str], size: int) -> list[dict[str, Any]]:
-    """Align one face in every style; each result has the manifest's columns and ``crop``, None where it failed."""
+def cut_out(
+    pixels: Picture,
+    face: Face,
+    styles: Sequence[str],
+    size: int,
+    folder: Path,
+    stem: str,
+    *,
+    ending: str = "",
+    quality: int,
+) -> list[dict[str, Any]]:
+    """Align one face in every style and write the crops.
+
+    Args:
+        pixels: the picture.
+        face: whose points decide.
+        styles: crop styles, resolved.
+        size: side of a crop in pixels.
+        folder: where the crops go.
+        stem: how a crop's file name begins; the style follows.
+        ending: what comes after the style.
+        quality: of the JPEG files; colours are kept at full resolution.
+
+    Returns:
+        The manifest's columns of each crop, with a reason where a face can't be aligned.
+    """
     results: list[dict[str, Any]] = []
     for style in styles:
-        result: dict[str, Any] = {"face": face.index, "style": style, "crop": None}
+        same = {"face": face.index, "style": style, "size": size}
         try:
             (crop,) = alignment.crop_face(pixels, face, [style], size)
         except alignment.AlignmentError as error:
-            results.append({**result, "status": REJECTED, "reason": str(error)})
+            results.append({**same, "status": REJECTED, "reason": error.reason})
             continue
-        matrix = np.ravel(crop.matrix)
-        results.append({**result, "crop": crop, "matrix": matrix, "residual_px": crop.residual_px})
+        output = f"{stem}_{style}{ending}.jpg"
+        write_atomic(folder / output, images.encode_jpeg(crop.pixels, quality, subsampling="444"))
+        fit = {"matrix": np.ravel(crop.matrix), "residual_px": crop.residual_px}
+        results.append({**same, "output": output, **fit})
     return results

@@ -11,7 +11,7 @@ from ops import frames, images
 from ops.faces import find_faces
 from ops.masking import MaskSettings
 from ops.stages import crops, masks, refusal
-from ops.stages.crops import crop_rows
+from ops.stages.crops import cut_out
 from ops.stages.faces import BOX, ORIGIN, POSE, face_columns
 from ops.stages.masks import get_ready, wear
 from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row, write_atomic
@@ -175,16 +175,15 @@ class Process:
             yield from self._crops(picture, wearers, name, {"wearing": "masked", "variant": variant})
 
     def _crops(
-        self, picture: Picture, faces: Sequence[Face], name: str, same: dict[str, Any]
+        self, picture: Picture, faces: Sequence[Face], stem: str, same: dict[str, Any]
     ) -> Iterator[dict[str, Any]]:
+        wishes = self.wishes
         for face in faces:
-            for cut in crop_rows(picture, face, self.wishes.styles, self.wishes.size):
-                crop = cut.pop("crop")
-                if crop is not None:
-                    which = f"_face{face.index}" if len(faces) > 1 else ""
-                    pixels = images.encode_jpeg(crop.pixels, self.wishes.quality, subsampling="444")
-                    cut["output"] = self._write(f"{name}_{crop.style}{which}.jpg", pixels)
-                yield {**same, "size": self.wishes.size, **cut}
+            which = f"_face{face.index}" if len(faces) > 1 else ""
+            cuts = cut_out(
+                picture, face, wishes.styles, wishes.size, self.folder, stem, ending=which, quality=wishes.quality
+            )
+            yield from ({**same, **cut} for cut in cuts)
 
     def _write(self, name: str, data: bytes) -> str:
         write_atomic(self.folder / name, data)
