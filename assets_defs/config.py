@@ -39,11 +39,14 @@ def inputs(asset: str) -> list[str]:
 
 
 def code_version(asset: str) -> str:
-    """MD5 of everything that the asset's stage depends on besides data: code, and tables read by code."""
+    """MD5 of everything that the asset's stage depends on besides data: code, tables read by code, own garments."""
     digest = hashlib.md5(usedforsecurity=False)
     for name in stage(asset)["deps"]:
         if not name.startswith("data/"):
-            digest.update((ROOT / name).read_bytes())
+            path = ROOT / name
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                if file.is_file():
+                    digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
@@ -74,7 +77,13 @@ class MaskedFacesConfig(dg.Config):
     """Settings of ``masked_faces``."""
 
     variants: int = Field(default_factory=_from("masked_faces", "variants"), description="masked pictures a frame")
+    preset: str = Field(default_factory=_from("masked_faces", "preset"), description="named distribution of masks")
     kinds: dict[str, float] = Field(default_factory=_from("masked_faces", "kinds"), description="weight of each kind")
+    colours: dict[str, float] = Field(default_factory=_from("masked_faces", "colours"), description="weights, #rrggbb")
+    patterns: dict[str, float] = Field(default_factory=_from("masked_faces", "patterns"), description="weights")
+    states: dict[str, float] = Field(default_factory=_from("masked_faces", "states"), description="weights, how worn")
+    fit: list[float] = Field(default_factory=_from("masked_faces", "fit"), description="least and greatest size")
+    garments: str = Field(default_factory=_from("masked_faces", "garments"), description="folder of your own garments")
     min_face_px: int = Field(
         default_factory=_from("masked_faces", "min_face_px"), description="smaller faces stay bare"
     )

@@ -8,6 +8,7 @@ import pandas as pd
 
 from assets_defs import checks, sheets
 from assets_defs.config import (
+    ROOT,
     AlignedCropsConfig,
     FaceGeometryConfig,
     FramesConfig,
@@ -17,7 +18,7 @@ from assets_defs.config import (
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.results import progress, recorded
 from ops.alignment import resolve_styles
-from ops.masking import MaskSettings
+from ops.masking import chosen
 from ops.stages import crops as crop_stage
 from ops.stages import faces as face_stage
 from ops.stages import frames as frame_stage
@@ -109,7 +110,9 @@ def masked_faces(
     """Every frame with its faces wearing drawn masks, n variants each: pictures, alpha, regions and all parameters."""
     source = context.partition_key
     dataset = workspace.dataset("masked_faces", source, mask_stage.columns())
-    settings = MaskSettings(kinds=config.kinds, seed=config.seed)
+    wishes = {name: getattr(config, name) for name in ("kinds", "colours", "patterns", "states")}
+    own = ROOT / config.garments
+    settings = chosen(config.preset, seed=config.seed, garments=own, fit=tuple(config.fit), **wishes)
     pictures, geometry = (workspace.dataset(name, source) for name in ("frames", "face_geometry"))
     limit = largest(pictures)
     shape: dict[str, Any] = {"variants": config.variants, "min_face_px": config.min_face_px, "quality": config.quality}

@@ -1,15 +1,25 @@
-"""Labels of a mask: run-length regions, and how much of nose, mouth and chin is still to be seen."""
+"""Labels of a mask: its region as run lengths and as polygons, what it leaves to be seen, and the class of that."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ops.records import Face
+    from ops.records import Box, Face, Floats
+
+OUT = 0.4
+"""Share of nose, mouth or chin from which on, when it is to be seen, the part counts as out."""
+
+HALF = 0.5
+
+LABELS = ("with_mask", "without_mask", "mask_weared_incorrect")
+"""Classes of detectors, by id, spelt as the usual public sets spell them."""
+
+MaskState = Literal["correct", "nose_out", "chin_out", "nose_and_mouth_out", "off"]
 
 MOUTH = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 NOSTRILS = (4, 45, 220, 115, 48, 64, 98, 97, 2, 326, 327, 294, 278, 344, 440, 275)
@@ -23,15 +33,54 @@ class Visible(NamedTuple):
     mouth: float
     chin: float
 
+    @property
+    def state(self) -> MaskState:
+        """The class of wear, measured: ``off`` where all three are out, as under the chin or on one ear.
 
-def visible_fractions(face: Face, region: NDArray[np.bool_]) -> Visible:
+        >>> Visible(nose=0.9, mouth=0.0, chin=0.0).state
+        'nose_out'
+        """
+        nose, mouth, chin = (share > OUT for share in self)
+        if nose and mouth:
+            return "off" if chin else "nose_and_mouth_out"
+        return "nose_out" if nose else "chin_out" if mouth or chin else "correct"
+
+    @property
+    def label(self) -> str:
+        """One of `LABELS`."""
+        return LABELS[0] if self.state == "correct" else LABELS[2]
+
+
+def visible_fractions(
+    face: Face,
+    region: NDArray[np.bool_],
+    front: tuple[Floats, tuple[int, int]] | None = None,
+) -> Visible:
     """Measure what shares of the nostrils', mouth's and chin's outlines a region leaves visible.
 
     Args:
         face: its mesh gives the outlines (convex hulls of mesh points).
         region: of the whole picture, ``(height, width)``. Only what lies inside it can be visible.
+        front: what stands before the face, in [0, 1], and its corner's x and y; a part behind that is neither hidden
+            by the mask nor visible, and not counted.
     """
-    return Visible(*(_visible(face.mesh[list(part), :2], region) for part in (NOSTRILS, MOUTH, CHIN)))
+    return Visible(*(_visible(face.mesh[list(part), :2], region, front) for part in (NOSTRILS, MOUTH, CHIN)))
+
+
+def polygons(region: NDArray[np.bool_], box: Box) -> list[list[float]]:
+    """Return a region's outer outlines, largest first, each as x1, y1, x2, y2, ... in pixels, to about half a pixel.
+
+    Args:
+        region: of the whole picture.
+        box: that holds all of it.
+    """
+    import cv2
+
+    x1, y1, x2, y2 = (int(n) for n in box)
+    part = region[y1:y2, x1:x2].astype(np.uint8)
+    rings, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(x1, y1))
+    simple = [cv2.approxPolyDP(ring, 0.7, True)[:, 0] for ring in sorted(rings, key=cv2.contourArea, reverse=True)]
+    return [(ring + 0.5).ravel().tolist() for ring in simple if len(ring) > 2]
 
 
 def encode_rle(region: NDArray[np.bool_]) -> dict[str, list[int]]:
@@ -56,7 +105,9 @@ def decode_rle(rle: dict[str, Any]) -> NDArray[np.bool_]:
     return flat.reshape((height, width), order="F")
 
 
-def _visible(points: NDArray[np.floating], region: NDArray[np.bool_]) -> float:
+def _visible(
+    points: NDArray[np.floating], region: NDArray[np.bool_], front: tuple[Floats, tuple[int, int]] | None
+) -> float:
     import cv2
 
     low = np.floor(points.min(0)).astype(int)
@@ -66,4 +117,7 @@ def _visible(points: NDArray[np.floating], region: NDArray[np.bool_]) -> float:
     x1, y1 = np.maximum(low, 0)
     x2, y2 = max(x1, min(low[0] + width, region.shape[1])), max(y1, min(low[1] + height, region.shape[0]))
     inside = part[y1 - low[1] : y2 - low[1], x1 - low[0] : x2 - low[0]].astype(bool)
+    if front is not None:
+        before, (left, top) = front
+        inside &= before[y1 - top : y2 - top, x1 - left : x2 - left] < HALF
     return float((inside & ~region[y1:y2, x1:x2]).sum()) / max(int(inside.sum()), 1)

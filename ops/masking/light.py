@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from math import ceil, floor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ops.images import resized
+from ops.masking.camera import blur_of, grain_of, quality_of
 from ops.raster import compiled
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Light(NamedTuple):
         cast: ``(3,)`` colour of the light, about 1.
         saturation: 0 for a grey photograph, 1 for a coloured one.
         blur: sigma of the picture's blur in pixels.
+        grain: deviation of its noise in grey levels.
+        quality: JPEG quality whose 8 px blocks the picture shows; 0 for none.
     """
 
     slope: NDArray[np.float64]
@@ -47,6 +49,14 @@ class Light(NamedTuple):
     cast: NDArray[np.float64]
     saturation: float
     blur: float
+    grain: float = 0.0
+    quality: int = 0
+
+    def as_row(self) -> dict[str, float]:
+        """Return the light as flat columns."""
+        x, y, z = (float(n) for n in self.slope)
+        same = {name: float(getattr(self, name)) for name in ("white", "saturation", "blur", "grain", "quality")}
+        return {f"light_{name}": value for name, value in {"x": x, "y": y, "z": z, **same}.items()}
 
     def on(self, normals: Floats) -> Floats:
         """Return the brightness of surfaces against mean light, about 1."""
@@ -54,7 +64,7 @@ class Light(NamedTuple):
         return np.minimum(np.maximum(normals @ slope + (1 + np.float32(0.8) * slope[2]), 0.4), 1.35)
 
 
-def estimate(pixels: Picture, mesh: Floats, normals: Floats, unit: float) -> Light:
+def estimate(pixels: Picture, mesh: Floats, normals: Floats, unit: float, corner: tuple[int, int] = (0, 0)) -> Light:
     """Estimate light and camera from a face's skin and surroundings.
 
     Args:
@@ -62,6 +72,7 @@ def estimate(pixels: Picture, mesh: Floats, normals: Floats, unit: float) -> Lig
         mesh: ``(468, 3)`` in pixels of that part.
         normals: ``(468, 3)`` outward.
         unit: the face's width in pixels.
+        corner: x and y of that part in the picture.
     """
     height, width = pixels.shape[:2]
     step = max(unit / 40, 1.0)
@@ -77,7 +88,8 @@ def estimate(pixels: Picture, mesh: Floats, normals: Floats, unit: float) -> Lig
     bright = compiled(_brightness)(small, 0.97)
     white = max(min(0.62 * min(1.32 * level**0.45, 1.06) + 0.38 * bright, 1.02, 0.15 + 2.6 * level), 0.2)
     saturation = min(max((chroma - 0.004) / 0.03, 0.0), 1.0)
-    return Light(found[:3], white, found[5:], saturation, _blur_of(pixels, mesh, unit))
+    camera = blur_of(pixels, mesh, unit), grain_of(pixels, mesh), quality_of(pixels, corner)
+    return Light(found[:3], white, found[5:], saturation, *camera)
 
 
 def _sample(small: Any, mesh: Any, normals: Any, points: Any, height: int, width: int, skin: Any, terms: Any) -> int:
@@ -162,63 +174,3 @@ def _fit(luma: Any, terms: Any, found: Any) -> None:  # noqa: C901, PLR0912
         limit = max(2.5 * np.sort(error)[count // 2], 0.05)
     for c in range(3):
         found[c] = min(max(_USUAL[c + 1] + right[c + 1], -0.45), 0.45)
-
-
-def _blur_of(pixels: Picture, mesh: Floats, unit: float) -> float:
-    """Estimate the blur from how much the eyes' edges lose when they are blurred by a known sigma.
-
-    An edge blurred by s has squared gradients that sum to a multiple of 1 / s, so E(s) / E(sqrt(s^2 + 1)) gives s.
-    """
-    import cv2
-
-    eyes = mesh[[33, 133, 362, 263, 105, 334], :2]
-    left, top = (max(floor(n - 0.05 * unit), 0) for n in eyes.min(0).tolist())
-    right, bottom = (ceil(n + 0.1 * unit) for n in eyes.max(0).tolist())
-    part = pixels[top : max(bottom, 0), left : max(right, 0)]
-    if min(part.shape[:2]) < 8:
-        return 0.7
-    grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    before, after = (compiled(_energy)(g) for g in (grey, cv2.GaussianBlur(grey, (0, 0), 1.0)))
-    ratio = max(before / max(after, 1e-6), 1.02)
-    return float(min(max((ratio**2 - 1) ** -0.5, 0.35), 0.03 * unit + 0.4))
-
-
-def _energy(grey: Any) -> float:
-    """Return the sum of squared differences of neighbours."""
-    height, width = grey.shape
-    sums = np.zeros(width, np.float32)
-    for y in range(height):
-        here, below = grey[y], grey[min(y + 1, height - 1)]
-        for x in range(width - 1):
-            across, down = here[x + 1] - here[x], below[x] - here[x]
-            sums[x] += across * across + down * down
-        sums[width - 1] += (below[width - 1] - here[width - 1]) ** 2
-    return float(sums.sum())
-
-
-def blur(layer: Floats, sigma: float) -> Floats:
-    """Return a ``(height, width, k)`` layer blurred by a Gaussian; beyond its border there is nothing."""
-    radius = int(np.ceil(2.5 * sigma))
-    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    height, width, depth = layer.shape
-    out, between = np.zeros((2, height, width * depth), np.float32)
-    compiled(_blur)(layer.reshape(height, -1), (taps / taps.sum()).astype(np.float32), depth, between, out)
-    return out.reshape(layer.shape)
-
-
-def _blur(layer: Any, taps: Any, depth: int, between: Any, out: Any) -> None:
-    """Blur rows of ``depth`` interleaved values along x into ``between``, then along y into ``out``."""
-    height, width = layer.shape
-    for y in range(height):
-        for n in range(taps.size):
-            shift = (n - taps.size // 2) * depth
-            source, target = layer[y, max(0, shift) :], between[y, max(0, -shift) :]
-            for x in range(min(source.size, target.size)):
-                target[x] += taps[n] * source[x]
-    for y in range(height):
-        for n in range(taps.size):
-            row = y + n - taps.size // 2
-            if 0 <= row < height:
-                source, target = between[row], out[y]
-                for x in range(width):
-                    target[x] += taps[n] * source[x]

@@ -9,21 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ops.masking import garments, textures
+from ops.masking import chart, garments, textures
+from ops.masking.camera import blur, grain_tile, recompress
 from ops.masking.labels import encode_rle
-from ops.masking.light import Light, blur, estimate
+from ops.masking.light import Light, estimate
 from ops.raster import compiled, rasterise
 from ops.records import Box, Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from ops.masking.spec import MaskSpec
+    from ops.masking.wardrobe import Garment
     from ops.records import Face, Floats, Picture
 
 SMALLEST = 12
 """Width and height in pixels below which a mask is not drawn."""
 
+_HUNG = np.array([152, 234, 454])  # chin and ears, and how far below them something may hang, in face widths
+_DROP = np.array([[0.5], [1.0], [1.0]], np.float32)
+_LENGTH = 9  # points along a strap
 _TOP = 6.3  # height in the canonical mesh, cm: triangles all above it are out of reach of masks and straps,
 _TILTED = 0.3  # unless the head nods by more than this sine
 _BEHIND = 0.035  # face widths by which the face's mesh is set back, so that it never pokes through the cloth
@@ -45,15 +52,22 @@ class PreparedFace:
         mesh: ``(468, 3)`` picture pixels.
         depth: of the bare face, samples of the roi; infinity beside it.
         light: estimated light and camera.
+        front: how much of each pixel of the roi belongs to something before the face, in [0, 1]; None: nothing does.
     """
 
     roi: tuple[int, int, int, int]
     scale: int
-    frame: garments.Frame
+    frame: chart.Frame
     net: Floats
     mesh: Floats
     depth: Floats
     light: Light
+    front: Floats | None = None
+
+    @property
+    def front_part(self) -> tuple[Floats, tuple[int, int]] | None:
+        """What stands in front, and x and y of its top left pixel."""
+        return None if self.front is None else (self.front, self.roi[:2])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,8 +117,8 @@ def prepare(pixels: Picture, face: Face) -> PreparedFace:
         MaskingError: the face is too small, or the part that a mask would cover lies outside of the picture.
     """
     mesh = face.mesh
-    frame = garments.head_frame(mesh)
-    net = garments.control_net(mesh, frame)
+    frame = chart.head_frame(mesh)
+    net = chart.control_net(mesh, frame)
     controls = net.reshape(-1, 3)
     x1, y1, x2, y2 = _bounds(controls)
     if not (x2 - x1 >= SMALLEST and y2 - y1 >= SMALLEST):
@@ -113,7 +127,8 @@ def prepare(pixels: Picture, face: Face) -> PreparedFace:
     if abs(frame.axes[1, 2]) > _TILTED:
         reached, numbers = triangles, np.arange(len(mesh), dtype=np.int32)
     picture, margin = (0, 0, pixels.shape[1], pixels.shape[0]), 0.12 * frame.unit
-    x1, y1, x2, y2 = roi = _inside(_bounds(np.concatenate([mesh[numbers], controls])), margin, picture)
+    hung = mesh[_HUNG] + _DROP * np.float32(frame.unit) * frame.axes[1].astype(np.float32)
+    x1, y1, x2, y2 = roi = _inside(_bounds(np.concatenate([mesh[numbers], controls, hung])), margin, picture)
     if x2 - x1 < SMALLEST or y2 - y1 < SMALLEST:
         raise MaskingError("the face lies outside of the picture")
     scale = min(max(round(360 / frame.unit), 2), 4) if frame.unit < 900 else 1
@@ -122,11 +137,19 @@ def prepare(pixels: Picture, face: Face) -> PreparedFace:
     normals = np.zeros_like(mesh)
     compiled(_vertex_normals)(mesh, triangles, normals)
     left, top, right, bottom = _inside(_bounds(np.concatenate([mesh, controls])), margin, picture)
-    light = estimate(pixels[top:bottom, left:right], mesh - np.array([left, top, 0], np.float32), normals, frame.unit)
+    part, within = pixels[top:bottom, left:right], mesh - np.array([left, top, 0], np.float32)
+    light = estimate(part, within, normals, frame.unit, (left, top))
     return PreparedFace(roi, scale, frame, net, mesh, bare.depth, light)
 
 
-def render(pixels: Picture, face: Face, spec: MaskSpec, *, prepared: PreparedFace | None = None) -> Masked:
+def render(
+    pixels: Picture,
+    face: Face,
+    spec: MaskSpec,
+    *,
+    prepared: PreparedFace | None = None,
+    garments: Sequence[Garment] = (),
+) -> Masked:
     """Draw one mask on one face.
 
     Args:
@@ -134,40 +157,53 @@ def render(pixels: Picture, face: Face, spec: MaskSpec, *, prepared: PreparedFac
         face: where.
         spec: what.
         prepared: the face's `prepare`, when it gets several masks.
+        garments: the user's own, among them the one that ``spec`` names.
 
     Raises:
         MaskingError: the face is too small, or nothing of the mask would be inside the picture.
+        KeyError: ``spec`` names a garment that is not given.
     """
     prepared = prepared or prepare(pixels, face)
-    layer, offset = _draw(prepared, spec)
-    sigma = float(np.sqrt(max(prepared.light.blur**2 - 0.3**2, 0.0)))
+    own = {garment.name: garment for garment in garments}[spec.garment] if spec.garment else None
+    layer, (x, y) = _draw(prepared, spec, own)
+    light, (x1, y1), scale = prepared.light, prepared.roi[:2], prepared.scale
+    sigma = float(np.sqrt(max(light.blur**2 - 0.3**2, 0.0)))
     if sigma > 0.25:
         layer = blur(layer, sigma)
     height, width = layer.shape[:2]
-    (x, y), (x1, y1), scale = offset, prepared.roi[:2], prepared.scale
-    depth = prepared.depth[(y - y1) * scale :, (x - x1) * scale :]
     soft = blur(np.ascontiguousarray(layer[..., 3:]), max(0.02 * prepared.frame.unit, 0.5))[..., 0]
+    if prepared.front is not None:
+        behind = 1 - prepared.front[y - y1 : y - y1 + height, x - x1 : x - x1 + width]
+        layer, soft = layer * behind[..., None], soft * behind
     picture = pixels.copy()
     alpha = np.zeros((height, width), np.float32)
-    compiled(_blend)(picture[y : y + height, x : x + width], layer, soft, depth, scale, alpha)
+    depth = prepared.depth[(y - y1) * scale :, (x - x1) * scale :]
+    part, noise = picture[y : y + height, x : x + width], grain_tile()
+    compiled(_blend)(part, layer, soft, depth, scale, noise, light.grain, spec.texture_seed % 4096, alpha)
+    if light.quality:
+        recompress(picture, alpha, (x, y), light.quality)
     region = layer[..., 3] >= 0.5
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
     if not len(rows):
         raise MaskingError("the mask lies outside of the picture")
     box = Box(*(float(n) for n in (x + columns[0], y + rows[0], x + columns[-1] + 1, y + rows[-1] + 1)))
-    return Masked(picture, spec, alpha, region, offset, box)
+    return Masked(picture, spec, alpha, region, (x, y), box)
 
 
-def _draw(prepared: PreparedFace, spec: MaskSpec) -> tuple[Floats, tuple[int, int]]:
+def _draw(prepared: PreparedFace, spec: MaskSpec, own: Garment | None) -> tuple[Floats, tuple[int, int]]:
     """Return the mask as premultiplied ``(height, width, 4)`` in grey levels and alpha, and where its corner is."""
     frame, light = prepared.frame, prepared.light
-    surface = garments.lay(prepared.net, frame, spec)
+    surface = garments.lay(prepared.net, prepared.mesh, frame, spec)
     width = max((0.024 if spec.straps == "loops" else 0.032) * frame.unit, 1.0)
     straps = garments.straps(surface, prepared.mesh, frame, spec, width)
-    points = np.concatenate([surface.vertices.reshape(-1, 3), straps.reshape(-1, 3)])
+    parts = [garments.attach(surface, frame, part) for part in garments.parts_of(spec)]
+    points = np.concatenate([n.reshape(-1, 3) for n in (surface.vertices, straps, *(part.vertices for part in parts))])
     size = 256 if frame.unit < 400 else 512
-    attributes = _places(size, straps.size // 3).copy()
-    attributes[: garments.GRID[0] * garments.GRID[1], 2] = light.on(surface.normals).ravel()
+    attributes = _places(size, len(straps), len(parts)).copy()
+    attributes[: surface.vertices.size // 3, 2] = light.on(surface.normals).ravel()
+    if parts:
+        bright = np.concatenate([light.on(part.normals).ravel() for part in parts])
+        attributes[len(attributes) - len(bright) :, 2] = bright
     roi, scale = prepared.roi, prepared.scale
     margin = int(np.ceil(2.5 * light.blur + 0.05 * frame.unit)) + 1
     reach = _bounds(points)
@@ -178,11 +214,11 @@ def _draw(prepared: PreparedFace, spec: MaskSpec) -> tuple[Floats, tuple[int, in
     behind = prepared.depth[
         (y1 - roi[1]) * scale : (y2 - roi[1]) * scale, (x1 - roi[0]) * scale : (x2 - roi[0]) * scale
     ]
-    triangles = _mask_triangles(*straps.shape[:2])
+    triangles = _mask_triangles(len(straps), len(parts))
     drawn = rasterise(_samples(points, (x1, y1, 0), scale), triangles, attributes, behind.shape, behind)
     layer = np.zeros((bottom - top, right - left, 4), np.float32)
-    part, colours = layer[y1 - top : y2 - top, x1 - left : x2 - left], _display(spec, light)
-    compiled(_colour)(drawn.image, drawn.covered, colours, *textures.fabric(spec, size), scale, part)
+    part, colours = layer[y1 - top : y2 - top, x1 - left : x2 - left], _display(textures.palette(spec, own), light)
+    compiled(_colour)(drawn.image, drawn.covered, colours, *textures.fabric(spec, size, own), scale, part)
     return layer, (left, top)
 
 
@@ -216,9 +252,9 @@ def _inside(
     return x1, y1, x2, y2
 
 
-def _display(spec: MaskSpec, light: Light) -> Floats:
-    """Return the spec's palette under a light, ``(5, 3)`` grey levels."""
-    colours = textures.palette(spec) * light.white
+def _display(palette: NDArray[np.float64], light: Light) -> Floats:
+    """Return a palette under a light, in grey levels."""
+    colours = palette * light.white
     grey = (colours @ [0.299, 0.587, 0.114])[:, None]
     return (255 * (grey + light.saturation * (colours * light.cast - grey))).astype(np.float32)
 
@@ -229,21 +265,25 @@ def _samples(points: Floats, corner: tuple[float, float, float], scale: int) -> 
     return (points - np.array([corner[0] - middle, corner[1] - middle, corner[2]], np.float32)) * np.float32(scale)
 
 
-@lru_cache(maxsize=4)
-def _places(size: int, ribbons: int) -> Floats:
-    """Return column and row in the fabric for each point of the cloth and the straps, and the straps' brightness."""
+@lru_cache(maxsize=16)
+def _places(size: int, ribbons: int, parts: int) -> Floats:
+    """Return column and row in the fabric and the brightness of each point of the cloth, straps and round parts."""
     u, v = garments.uv_grid()
     cloth = np.stack([np.clip((u + 1) / 2 * size, 0, size - 0.01), np.clip(v * size - 0.5, 0, size - 1), 0 * u], -1)
-    strap = [[size + 0.5, row * (size - 1), 0.96] for row in (0, 0.5, 1)]
-    return np.concatenate([cloth.reshape(-1, 3), np.tile(strap, (ribbons // 3, 1))]).astype(np.float32)
+    strap = np.tile([[size + 0.5, row * (size - 1), 0.96] for row in (0, 0.5, 1)], (ribbons * _LENGTH, 1))
+    ring = np.repeat(np.linspace(0, size - 1, garments.RINGS), garments.SPOKES)
+    part = np.tile(np.stack([np.full_like(ring, size + 1.5), ring, 0 * ring], 1), (parts, 1))
+    return np.concatenate([cloth.reshape(-1, 3), strap, part]).astype(np.float32)
 
 
-@lru_cache(maxsize=4)
-def _mask_triangles(straps: int, length: int) -> NDArray[np.int32]:
-    """Return the triangles of the cloth's grid and of the straps' bands after it."""
-    first, band = garments.GRID[0] * garments.GRID[1], garments.grid_triangles(length, 3)
-    parts = [band + first + n * 3 * length for n in range(straps)]
-    return np.concatenate([garments.grid_triangles(*garments.GRID), *parts])
+@lru_cache(maxsize=16)
+def _mask_triangles(ribbons: int, parts: int) -> NDArray[np.int32]:
+    """Return the triangles of the cloth's grid, of the straps' bands and of the round parts, one after the other."""
+    shapes = [garments.GRID, *[(_LENGTH, 3)] * ribbons, *[(garments.RINGS, garments.SPOKES)] * parts]
+    first = np.concatenate([[0], np.cumsum([rows * columns for rows, columns in shapes])])
+    return np.concatenate([chart.grid_triangles(*shape) + n for shape, n in zip(shapes, first, strict=False)]).astype(
+        np.int32
+    )
 
 
 @lru_cache(maxsize=1)
@@ -278,7 +318,7 @@ def _vertex_normals(mesh: Any, triangles: Any, out: Any) -> None:
 
 def _colour(image: Any, covered: Any, palette: Any, pattern: Any, shade: Any, scale: int, layer: Any) -> None:
     """Colour the samples and average each pixel's, alpha-premultiplied."""
-    size = pattern.shape[0] - 1
+    size, last = pattern.shape[0] - 1, pattern.shape[1] - 1
     share = np.float32(1.0 / (scale * scale))
     for j in range(covered.shape[0]):
         here, values, row = covered[j], image[j], layer[j // scale]
@@ -286,7 +326,7 @@ def _colour(image: Any, covered: Any, palette: Any, pattern: Any, shade: Any, sc
             for i in range(x * scale, (x + 1) * scale):
                 if not here[i]:
                     continue
-                column, place = min(max(int(values[i, 0]), 0), size), values[i, 1]
+                column, place = min(max(int(values[i, 0]), 0), last), values[i, 1]
                 above = min(max(int(place), 0), size - 1)
                 part = place - np.float32(above)
                 nearest = above + int(part + np.float32(0.5))
@@ -299,8 +339,11 @@ def _colour(image: Any, covered: Any, palette: Any, pattern: Any, shade: Any, sc
                 row[x, 3] += share
 
 
-def _blend(picture: Any, layer: Any, soft: Any, depth: Any, scale: int, alpha: Any) -> None:
+def _blend(
+    picture: Any, layer: Any, soft: Any, depth: Any, scale: int, noise: Any, grain: float, seed: int, alpha: Any
+) -> None:
     """Lay ``layer`` and the shadow that it casts on the skin over ``picture``, in place; write the joint ``alpha``."""
+    rough = np.float32(grain)
     for y in range(picture.shape[0]):
         for x in range(picture.shape[1]):
             cloth = layer[y, x, 3]
@@ -318,10 +361,11 @@ def _blend(picture: Any, layer: Any, soft: Any, depth: Any, scale: int, alpha: A
             if total < np.float32(0.004):
                 continue
             alpha[y, x] = min(total, np.float32(1.0))
+            shake = rough * cloth * noise[(y + seed // 64) % noise.shape[0], (x + seed * 7) % noise.shape[1]]
             for c in range(3):
                 colour = layer[y, x, c]
                 if colour > np.float32(204.0) * cloth:  # highlights roll off before they clip
                     part = colour / (np.float32(255.0) * cloth)
                     colour = np.float32(255.0) * cloth * (np.float32(1.0) - np.float32(0.04) / (part - np.float32(0.6)))
-                value = (np.float32(1.0) - alpha[y, x]) * picture[y, x, c] + colour
+                value = (np.float32(1.0) - alpha[y, x]) * picture[y, x, c] + colour + shake
                 picture[y, x, c] = np.uint8(min(max(value + np.float32(0.5), np.float32(0.0)), np.float32(255.0)))

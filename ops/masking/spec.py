@@ -6,13 +6,15 @@ import hashlib
 import struct
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ops.masking.wardrobe import Garment
 
 CLASSIC = (
     "#fc1c1a", "#177ABC", "#94B6D2", "#A5AB81", "#DD8047", "#6b425e", "#e26d5a", "#c92c48", "#6a506d", "#ffc900",
@@ -24,18 +26,26 @@ NATURAL: Mapping[str, Mapping[str, float]] = {
     "surgical": {"#a9cfe4": 8, "#8cc3dd": 5, "#f4f6f6": 4, "#a8d5c4": 2.5, "#1d1e21": 3, "#efc3cb": 1.2},
     "n95": {"#f3f2ec": 8, "#eceae2": 3, "#26272a": 1, "#8fb2cf": 0.8, "#b3b5b5": 1},
     "kn95": {"#f5f5f2": 8, "#eeeeea": 3, "#232427": 2, "#9fb6c9": 0.7, "#a7a9ab": 1},
+    "duckbill": {"#f4f4f1": 6, "#9cc4dc": 2, "#eceae2": 2, "#2a2b2e": 1},
     "cloth": {
         "#1c1c1f": 5, "#2b3550": 3, "#6d6f73": 2, "#7b2734": 1.5, "#d9d4c8": 2, "#b04a43": 1, "#c9a23f": 1,
         "#4f6d52": 1, "#5f86ad": 1.5, "#c98fa0": 1, "#584a73": 1,
     },
+    "gaiter": {"#1b1b1e": 5, "#2d3a55": 2, "#5d6166": 2, "#6b2e35": 1, "#3f5a46": 1, "#8a7a60": 1},
+    "respirator": {"#3a3c40": 4, "#77797c": 3, "#2c4a6b": 1},
 }  # fmt: skip
 """Usual colours of each kind with their weights."""
 
 KINDS = tuple(NATURAL)
 PALETTES = ("natural", "classic")
-PATTERNS = ("plain", "checks", "stripes", "dots", "floral")
-STATES = ("correct", "nose_out", "chin_out", "nose_and_mouth_out")
-STRAPS = ("loops", "bands")
+PATTERNS = ("plain", "checks", "stripes", "dots", "floral", "gradient")
+STATES = ("correct", "nose_out", "chin_out", "nose_and_mouth_out", "under_chin", "hanging")
+STRAPS = ("loops", "bands", "none")
+EARS = ("left", "right")
+
+_USUAL = {"surgical": 8, "cloth": 5, "kn95": 3, "n95": 2, "gaiter": 1, "duckbill": 0.7, "respirator": 0.3}
+_VALVES = {"n95": 0.35, "kn95": 0.12, "duckbill": 0.15, "cloth": 0.1}
+_STRAPS = {"n95": "bands", "duckbill": "bands", "respirator": "bands", "gaiter": "none"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +56,16 @@ class MaskSpec:
         kind: one of `KINDS`.
         colour: of the fabric, ``#rrggbb``.
         accent: second colour of the pattern, ``#rrggbb``.
+        trim: colour of the binding along the edges, ``#rrggbb``.
         pattern: one of `PATTERNS`.
+        garment: name of a user's own garment, whose texture takes the pattern's place; empty for none.
         strap_colour: ``#rrggbb``.
         straps: one of `STRAPS`.
+        valves: exhalation valves, 0 to 2.
         state: how it is worn, one of `STATES`.
+        ear: one of `EARS`, the viewer's left or right: where a hanging mask hangs.
         fit: size against the face, 1 is snug.
+        creases: how creased it is, 1 is usual.
         y_offset: shift down the face as a share of its height (forehead to chin).
         rotation: turn in the face's plane in degrees, clockwise as the viewer sees it.
         texture_seed: of creases and pattern.
@@ -59,11 +74,16 @@ class MaskSpec:
     kind: str
     colour: str
     accent: str
+    trim: str = "#f4f6f6"
     pattern: str = "plain"
+    garment: str = ""
     strap_colour: str = "#f2f2f2"
     straps: str = "loops"
+    valves: int = 0
     state: str = "correct"
+    ear: str = "left"
     fit: float = 1.0
+    creases: float = 1.0
     y_offset: float = 0.0
     rotation: float = 0.0
     texture_seed: int = 0
@@ -74,9 +94,12 @@ class MaskSpec:
             ("pattern", self.pattern, PATTERNS),
             ("straps", self.straps, STRAPS),
             ("state", self.state, STATES),
+            ("ear", self.ear, EARS),
         ):
-            _check(name, (value,), allowed)
-        for colour in (self.colour, self.accent, self.strap_colour):
+            check_names(name, (value,), allowed)
+        if self.valves not in (0, 1, 2):
+            raise ValueError(f"valves: {self.valves}; allowed are 0, 1 and 2")
+        for colour in (self.colour, self.accent, self.trim, self.strap_colour):
             parse_colour(colour)
 
     def as_row(self) -> dict[str, str | float | int]:
@@ -102,8 +125,11 @@ class MaskSettings:
 
     Attributes:
         kinds: of `KINDS`.
+        garments: the user's own; each takes its weight beside the kinds' joint weight of 1.
         colours: "natural" (usual ones for the kind), "classic" (`CLASSIC`), or colours as ``#rrggbb``.
-        patterns: of `PATTERNS`; only cloth is patterned, other kinds are plain.
+        patterns: of `PATTERNS`.
+        patterned: the kinds that may carry a pattern; others are plain.
+        valves: share of each kind that has a valve or two.
         states: of `STATES`.
         y_offset: least and greatest shift down the face, as a share of its height.
         rotation: least and greatest turn in degrees.
@@ -111,9 +137,12 @@ class MaskSettings:
         seed: of all draws.
     """
 
-    kinds: Iterable[str] | Mapping[str, float] = KINDS
+    kinds: Iterable[str] | Mapping[str, float] = field(default_factory=lambda: dict(_USUAL))
+    garments: tuple[Garment, ...] = ()
     colours: str | Iterable[str] | Mapping[str, float] = "natural"
     patterns: Iterable[str] | Mapping[str, float] = PATTERNS
+    patterned: Iterable[str] = ("cloth", "gaiter")
+    valves: Mapping[str, float] = field(default_factory=lambda: dict(_VALVES))
     states: Iterable[str] | Mapping[str, float] = ("correct",)
     y_offset: tuple[float, float] = (-0.02, 0.03)
     rotation: tuple[float, float] = (-5.0, 5.0)
@@ -122,16 +151,24 @@ class MaskSettings:
 
     def __post_init__(self) -> None:
         for name, allowed in (("kinds", KINDS), ("patterns", PATTERNS), ("states", STATES)):
-            _check(name, _weights(getattr(self, name)), allowed)
+            check_names(name, weights(getattr(self, name)), allowed)
+        for name in ("patterned", "valves"):
+            if chosen := list(getattr(self, name)):
+                check_names(name, chosen, KINDS)
         if isinstance(self.colours, str):
-            _check("colours", (self.colours,), PALETTES)
+            check_names("colours", (self.colours,), PALETTES)
         else:
-            for colour in _weights(self.colours):
+            for colour in weights(self.colours):
                 parse_colour(colour)
         for name in ("y_offset", "rotation", "fit"):
             low, high = getattr(self, name)
             if not low <= high:
                 raise ValueError(f"{name}: {low} to {high} is no range; the first number must not exceed the second")
+
+    def as_key(self) -> dict[str, Any]:
+        """Return what decides the masks, as plain values: of the user's garments what they are, not where they lie."""
+        own = [{**asdict(garment), "texture": None} for garment in self.garments]
+        return {**{field.name: getattr(self, field.name) for field in fields(self)}, "garments": own}
 
 
 def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
@@ -140,29 +177,40 @@ def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
     The same key and settings give the same mask on every machine, whatever else was drawn before.
     """
     settings = settings or MaskSettings()
-    digest = hashlib.blake2b(f"{settings.seed}/{key}".encode(), digest_size=40).digest()
-    draws = [word / 2**32 for word in struct.unpack("<10I", digest)]
-    kind = _pick(draws[0], _weights(settings.kinds))
-    pattern = _pick(draws[1], _weights(settings.patterns))
+    digest = hashlib.blake2b(f"{settings.seed}/{key}".encode(), digest_size=64).digest()
+    draws = [word / 2**32 for word in struct.unpack("<16I", digest)]
+    kinds = weights(settings.kinds)
+    own = {garment.name: garment.weight * sum(kinds.values()) for garment in settings.garments}
+    name = pick(draws[0], {**kinds, **own})
+    garment = next((garment for garment in settings.garments if garment.name == name), None)
+    kind = garment.kind if garment else name
+    pattern = pick(draws[1], weights(settings.patterns)) if kind in settings.patterned and not garment else "plain"
     if isinstance(settings.colours, str):
         choices = dict(NATURAL[kind]) if settings.colours == "natural" else dict.fromkeys(CLASSIC, 1.0)
     else:
-        choices = _weights(settings.colours)
-    colour = _pick(draws[2], choices)
+        choices = weights(settings.colours)
+    colour = pick(draws[2], choices)
     accents = {name: weight for name, weight in choices.items() if name != colour} or {"#f4f4f2": 1.0}
-    accent = _pick(draws[3], {**accents, "#f4f4f2": sum(accents.values())})
+    accent = pick(draws[3], {**accents, "#f4f4f2": sum(accents.values())})
     dark = sum(parse_colour(colour)) < 0.9
-    same = draws[4] < (0.25 if kind != "cloth" else 0.6)
-    strap = colour if same else "#1b1b1d" if dark else "#f1f1ef"
+    same = draws[4] < (0.6 if kind == "cloth" else 0.25)
+    bound = {"surgical": 0.0 if dark else 0.4, "cloth": 0.3}.get(kind, 0.0)
+    trims = {"surgical": _lighter(colour), "cloth": accent if draws[11] < 0.5 else "#1b1b1d"}
+    valved = draws[12] < settings.valves.get(kind, 0.0)
     return MaskSpec(
         kind=kind,
         colour=colour,
         accent=accent,
-        pattern=pattern if kind == "cloth" else "plain",
-        strap_colour=strap,
-        straps="bands" if kind == "n95" else "loops",
-        state=_pick(draws[5], _weights(settings.states)),
+        trim=trims[kind] if draws[10] < bound else colour,
+        pattern=pattern,
+        garment=garment.name if garment else "",
+        strap_colour=garment.strap_colour if garment else colour if same else "#1b1b1d" if dark else "#f1f1ef",
+        straps=garment.straps if garment else _STRAPS.get(kind, "loops"),
+        valves=0 if not valved else 2 if kind == "cloth" and draws[13] < 0.6 else 1,
+        state=pick(draws[5], weights(settings.states)),
+        ear=EARS[int(draws[14] * 2)],
         fit=round(_between(draws[6], settings.fit), 4),
+        creases=round(0.5 + draws[15], 3),
         y_offset=round(_between(draws[7], settings.y_offset), 4),
         rotation=round(_between(draws[8], settings.rotation), 2),
         texture_seed=int(draws[9] * 2**31),
@@ -180,23 +228,30 @@ def parse_colour(text: str) -> tuple[float, float, float]:
         raise ValueError(f"colour {text!r}: expected #rrggbb, such as #94B6D2") from None
 
 
-def _weights(choices: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
+def _lighter(colour: str) -> str:
+    """Return a colour half way to white."""
+    return "#" + "".join(f"{round(255 * (0.5 + 0.5 * part)):02x}" for part in parse_colour(colour))
+
+
+def weights(choices: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
+    """Return names with their weights; a plain sequence weighs all the same."""
     return dict(choices) if isinstance(choices, Mapping) else dict.fromkeys(choices, 1.0)
 
 
-def _pick(draw: float, weights: Mapping[str, float]) -> str:
+def pick(draw: float, weights: Mapping[str, float]) -> str:
     """Return the name at ``draw`` in [0, 1); the order in which the names are given does not matter."""
     names = sorted(weights)
     shares = list(accumulate(weights[name] for name in names))
     return names[bisect_right(shares, draw * shares[-1])]
 
 
-def _between(draw: float, ends: tuple[float, float]) -> float:
-    return ends[0] + draw * (ends[1] - ends[0])
-
-
-def _check(what: str, names: Iterable[str], allowed: tuple[str, ...]) -> None:
+def check_names(what: str, names: Iterable[str], allowed: tuple[str, ...]) -> None:
+    """Raise ValueError when a name is not allowed, or when there is none."""
     names = list(names)
     unknown = [name for name in names if name not in allowed]
     if unknown or not names:
         raise ValueError(f"{what}: {', '.join(map(repr, unknown)) or 'none given'}; allowed are {', '.join(allowed)}")
+
+
+def _between(draw: float, ends: tuple[float, float]) -> float:
+    return ends[0] + draw * (ends[1] - ends[0])

@@ -8,46 +8,69 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ops.masking.spec import parse_colour
+from ops.masking.wardrobe import reduced
 from ops.raster import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ops.masking.spec import MaskSpec
+    from ops.masking.wardrobe import Garment
     from ops.records import Floats
 
-BASE, ACCENT, SECOND, METAL, STRAP = range(5)
-"""Entries of a palette."""
+BASE, ACCENT, SECOND, METAL, STRAP, TRIM, PART = range(7)
+"""Entries of a palette; a gradient's or a garment's own colours follow."""
+
+STEPS = 48
+"""Colours of a gradient."""
 
 SPAN = (1.15, 0.9)
 """A mask's size across and down in face widths, laid flat."""
 
+_CREASED = {
+    "surgical": 0.05, "cloth": 0.07, "kn95": 0.03, "n95": 0.016, "duckbill": 0.03, "gaiter": 0.085, "respirator": 0.01
+}  # fmt: skip
+_FILTER = np.array([0.69, 0.27, 0.47])
+_GREY = np.array([0.52, 0.53, 0.54])
+
 Grid = tuple[Any, Any]
 
 
-def palette(spec: MaskSpec) -> NDArray[np.float64]:
-    """Return the ``(5, 3)`` colours a mask is made of, in [0, 1]: `BASE` to `STRAP`."""
-    base, accent, strap = np.array([parse_colour(text) for text in (spec.colour, spec.accent, spec.strap_colour)])
+def palette(spec: MaskSpec, garment: Garment | None) -> NDArray[np.float64]:
+    """Return the ``(n, 3)`` colours a mask is made of, in [0, 1]: `BASE` to `PART`, and those of its texture."""
+    names = (spec.colour, spec.accent, spec.strap_colour, spec.trim)
+    base, accent, strap, trim = np.array([parse_colour(text) for text in names])
     second = {"checks": 0.5 * (base + accent), "floral": 0.35 * accent + 0.65 * np.array([0.25, 0.42, 0.22])}
-    metal = 0.35 * base + 0.65 * np.array([0.52, 0.53, 0.54])
-    colours = np.array([base, accent, second.get(spec.pattern, accent), metal, strap])
+    part = 0.45 * base + 0.55 * (0.18 if base.mean() < 0.45 or spec.texture_seed % 4 == 0 else 0.82)
+    if spec.kind == "respirator":
+        part = _FILTER if spec.texture_seed % 3 else accent
+    colours = np.array([base, accent, second.get(spec.pattern, accent), 0.35 * base + 0.65 * _GREY, strap, trim, part])
+    if garment:
+        colours = np.concatenate([colours, reduced(garment, 256)[1]])
+    elif spec.pattern == "gradient":
+        colours = np.concatenate([colours, base + np.linspace(0, 1, STEPS)[:, None] * (accent - base)])
     return 0.06 + 0.92 * colours
 
 
-def fabric(spec: MaskSpec, size: int) -> tuple[NDArray[np.uint8], Floats]:
-    """Return the palette entries and the brightness of a mask's texels, both ``(size + 1, size + 1)``.
+def fabric(spec: MaskSpec, size: int, garment: Garment | None) -> tuple[NDArray[np.uint8], Floats]:
+    """Return the palette entries and the brightness of a mask's texels, both ``(size + 1, size + 2)``.
 
-    The last row repeats the one before it; the last column is the strap's, from one edge of it to the other.
+    The last row repeats the one before it; the last two columns are the straps', from one edge to the other, and the
+    valves', from the middle to the rim.
     """
-    strength = {"surgical": 0.05, "cloth": 0.07, "kn95": 0.025, "n95": 0.012}[spec.kind]
-    shade = np.empty((size + 1, size + 1), np.float32)
+    shade = np.empty((size + 1, size + 2), np.float32)
+    strength = _CREASED[spec.kind] * spec.creases
     compiled(_shade)(_made(spec.kind, size), *_creases(spec.texture_seed, size), strength, shade)
-    plain = spec.kind == "n95" or spec.pattern == "plain"
-    return _plain(spec.kind, size) if plain else _framed(_print(spec, size)), shade
+    bound = spec.trim != spec.colour
+    if garment:
+        return _framed(reduced(garment, size)[0] + np.uint8(PART + 1), _unbound(size)), shade
+    if spec.pattern == "plain":
+        return _plain(spec.kind, size, bound), shade
+    return _framed(_print(spec, size), _edges(spec.kind, size) if bound else _unbound(size)), shade
 
 
 def _shade(made: Any, creases: Any, top: int, left: int, strength: float, shade: Any) -> None:
-    """Write a mask's brightness: ``made``, creased; the last row again; in the last column a round strap's."""
+    """Write a mask's brightness: ``made``, creased; the last row again; a round strap's; a valve's grooves."""
     size = made.shape[0]
     share, one = np.float32(strength), np.float32(1.0)
     for y in range(size + 1):
@@ -55,18 +78,35 @@ def _shade(made: Any, creases: Any, top: int, left: int, strength: float, shade:
         source, crease, target = made[row], creases[top + row, left:], shade[y]
         for x in range(size):
             target[x] = source[x] * (one + share * crease[x])
-        target[size] = 1.0 - 0.18 * (2.0 * y / size - 1.0) ** 2
+        r = y / size
+        target[size] = 1.0 - 0.18 * (2.0 * r - 1.0) ** 2
+        target[size + 1] = 1.0 - 0.22 * np.exp(-(((r - 0.5) / 0.05) ** 2)) - 0.3 * np.exp(-(((r - 0.83) / 0.05) ** 2))
+
+
+@lru_cache(maxsize=16)
+def _plain(kind: str, size: int, bound: bool) -> NDArray[np.uint8]:
+    entries = _nose_clip(size) if kind == "n95" else np.zeros((size, size), np.uint8)
+    return _framed(entries, _edges(kind, size) if bound else _unbound(size))
+
+
+def _framed(entries: NDArray[np.uint8], edges: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    framed = np.pad(np.where(edges, np.uint8(TRIM), entries), ((0, 1), (0, 2)), "edge")
+    framed[:, -2], framed[:, -1] = STRAP, PART
+    return framed
+
+
+@lru_cache(maxsize=4)
+def _unbound(size: int) -> NDArray[np.bool_]:
+    return np.zeros((size, size), np.bool_)
 
 
 @lru_cache(maxsize=8)
-def _plain(kind: str, size: int) -> NDArray[np.uint8]:
-    return _framed(_nose_clip(size) if kind == "n95" else np.zeros((size, size), np.uint8))
-
-
-def _framed(entries: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    framed = np.pad(entries, (0, 1), "edge")
-    framed[:, -1] = STRAP
-    return framed
+def _edges(kind: str, size: int) -> NDArray[np.bool_]:
+    """Return where a mask's edges are bound: narrow on a surgical mask, a braid on cloth."""
+    u, v = _uv(size)
+    if kind == "surgical":
+        return (v < 0.04) | (v > 0.965) | (np.abs(u) > 0.962)
+    return np.asarray(_rim(u, v) < 0.04)
 
 
 def _print(spec: MaskSpec, size: int) -> NDArray[np.uint8]:
@@ -79,6 +119,10 @@ def _print(spec: MaskSpec, size: int) -> NDArray[np.uint8]:
         angle, cell = rng.choice([0.0, np.pi / 2, np.pi / 4]), rng.uniform(0.03, 0.09)
         wave = x * (np.cos(angle) / cell) + y * (np.sin(angle) / cell)
         return (wave - np.floor(wave) < rng.uniform(0.3, 0.55)).view(np.uint8)
+    if spec.pattern == "gradient":
+        angle = rng.uniform(0, 2 * np.pi)
+        share = (x / SPAN[0] - 0.5) * np.cos(angle) + (y / SPAN[1] - 0.5) * np.sin(angle) + 0.5
+        return (PART + 1 + np.clip(share * STEPS, 0, STEPS - 1)).astype(np.uint8)
     cell = rng.uniform(0.045, 0.11)
     if spec.pattern == "checks":
         count = (x / cell % 2 < 1).view(np.uint8) + (y / cell % 2 < 1).view(np.uint8)
@@ -107,7 +151,7 @@ def _surgical(u: Any, v: Any) -> Any:
 
 def _kn95(u: Any, v: Any) -> Any:
     """A sharp fold down the middle and embossed welds along the rim."""
-    edge = np.minimum(np.minimum(v, 1 - v) * 0.9, (1 - np.abs(u)) * 0.6)
+    edge = _rim(u, v)
     dots = 0.5 + 0.5 * np.sign(np.sin(90 * u) * np.sin(90 * v) + 0.2)
     value = 1 + 0.07 * _line(u, 0.0, 0.012) - 0.05 * np.exp(-np.abs(u) / 0.06)
     return value * (1 - 0.07 * _line(edge, 0.045, 0.008) * dots) * (1 - 0.05 * _line(edge, 0.02, 0.006))
@@ -115,21 +159,63 @@ def _kn95(u: Any, v: Any) -> Any:
 
 def _n95(u: Any, v: Any) -> Any:
     """A moulded cup with a flat rim."""
-    edge = np.minimum(np.minimum(v, 1 - v) * 0.9, (1 - np.abs(u)) * 0.6)
-    value = 1 - 0.14 * _line(edge, 0.055, 0.016)
+    edge = _rim(u, v)
+    value = 1 - 0.14 * _line(edge, 0.055, 0.016) - 0.1 * np.exp(-edge / 0.03)
     ridge = _line(v, 0.36 + 0.05 * u**2, 0.02) + _line(v, 0.68 - 0.05 * u**2, 0.02)
     return value * (1 - 0.045 * ridge * np.clip((0.75 - np.abs(u)) / 0.2, 0, 1))
 
 
 def _cloth(u: Any, v: Any) -> Any:
     """A seam down the middle and a stitched hem all around."""
-    edge = np.minimum(np.minimum(v, 1 - v) * 0.9, (1 - np.abs(u)) * 0.6)
+    edge = _rim(u, v)
     stitch = (np.sin(150 * u + 130 * v) > -0.3).astype(float)
     seam = -0.16 * _line(u, 0.0, 0.008) + 0.05 * _line(np.abs(u), 0.025, 0.018)
     return (1 + seam) * (1 - 0.1 * _line(edge, 0.032, 0.005) * stitch) * (1 - 0.06 * np.exp(-edge / 0.012))
 
 
-_MADE = {"surgical": _surgical, "kn95": _kn95, "n95": _n95, "cloth": _cloth}
+def _duckbill(u: Any, v: Any) -> Any:
+    """Two panels that meet in a welded seam across, welds along the edges."""
+    edge = _rim(u, v)
+    seam = 0.07 * _line(v, 0.48, 0.012) - 0.12 * _line(v, 0.515, 0.014)
+    return (1 + seam) * (1 - 0.06 * _line(edge, 0.035, 0.008)) * _welds(u, v, 0.03)
+
+
+def _gaiter(u: Any, v: Any) -> Any:
+    """A hemmed tube that gathers in folds around the neck."""
+    value = np.ones_like(u + v)
+    for place, bend, depth in (
+        (0.5, 0.05, 0.06),
+        (0.6, -0.06, 0.1),
+        (0.7, 0.04, 0.12),
+        (0.8, -0.05, 0.12),
+        (0.9, 0.03, 0.1),
+    ):
+        d = v - place - bend * np.sin(2.4 * u + 9 * place) - 0.05 * u**2
+        value = value + np.where(d > 0, -depth * np.exp(-d / 0.03), 0.4 * depth * np.exp(d / 0.03))
+    return value * (1 - 0.12 * _line(v, 0.045, 0.006)) * (1 - 0.08 * np.exp(-v / 0.006))
+
+
+def _respirator(u: Any, v: Any) -> Any:
+    """A moulded rubber cup with a thick rim and a ridge around the middle."""
+    edge = _rim(u, v)
+    value = 1 + 0.25 * _line(edge, 0.05, 0.02) - 0.25 * _line(edge, 0.085, 0.014)
+    return value + 0.12 * np.exp(-((u / 0.3) ** 2) - ((v - 0.25) / 0.2) ** 2)
+
+
+_MADE = {
+    "surgical": _surgical,
+    "kn95": _kn95,
+    "n95": _n95,
+    "duckbill": _duckbill,
+    "cloth": _cloth,
+    "gaiter": _gaiter,
+    "respirator": _respirator,
+}
+
+
+def _rim(u: Any, v: Any) -> Any:
+    """Return the distance from a mask's edge, in shares of its height."""
+    return np.minimum(np.minimum(v, 1 - v) * 0.9, (1 - np.abs(u)) * 0.6)
 
 
 def _line(x: Any, place: Any, width: float) -> Any:
@@ -208,7 +294,7 @@ def _creases(seed: int, size: int) -> tuple[Floats, int, int]:
 
 @lru_cache(maxsize=1)
 def _tile() -> Floats:
-    """Return a 1024 px square of noise made of four octaves, most of it across (u)."""
+    """Return a 1024 px square of noise: four octaves, most of it across (u), and the sharp ridges of creases."""
     rng = np.random.Generator(np.random.PCG64(7))
     total = np.zeros((1024, 1024))
     for rows, columns, weight in ((17, 9, 1.0), (33, 17, 0.8), (65, 33, 0.5), (129, 129, 0.25)):
@@ -219,7 +305,7 @@ def _tile() -> Floats:
             f = place - low
             f = (f * f * (3 - 2 * f)).reshape((-1, 1) if axis == 0 else (1, -1))
             knots = np.take(knots, low, axis) * (1 - f) + np.take(knots, low + 1, axis) * f
-        total += weight * knots
+        total += weight * (knots - 0.9 * (0.6 - np.abs(knots)) * (rows == 33))
     return (np.clip(total / total.std(), -2.5, 2.5)).astype(np.float32)
 
 

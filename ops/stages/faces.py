@@ -96,24 +96,16 @@ class Look:
         return [row(item, known["source"], **same, **face_columns(face)) for face in faces]
 
 
+def about(face: Face) -> dict[str, Any]:
+    """Return which face it is, its box, score and pose as manifest columns."""
+    box = dict(zip(("x1", "y1", "x2", "y2"), face.box, strict=True))
+    return {"face": face.index, **box, "score": face.score, **face.pose._asdict()}
+
+
 def face_columns(face: Face) -> dict[str, Any]:
     """Return a face as manifest columns; :func:`face_of` reads them back."""
-    yaw, pitch, roll = face.pose
-    x1, y1, x2, y2 = face.box
-    return {
-        "face": face.index,
-        "x1": x1,
-        "y1": y1,
-        "x2": x2,
-        "y2": y2,
-        "score": face.score,
-        "sharpness": face.sharpness,
-        "yaw": yaw,
-        "pitch": pitch,
-        "roll": roll,
-        "points5": np.ravel(face.points5),
-        "mesh": np.ravel(face.mesh),
-    }
+    points5, mesh = np.ravel(face.points5), np.ravel(face.mesh)
+    return {**about(face), "sharpness": face.sharpness, "points5": points5, "mesh": mesh}
 
 
 def face_of(known: dict[str, Any]) -> Face:

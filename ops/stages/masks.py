@@ -5,16 +5,27 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ops import images
-from ops.masking import MaskingError, MaskSettings, MaskSpec, draw_spec, encode_rle, prepare, render, visible_fractions
+from ops.masking import (
+    LABELS,
+    MaskingError,
+    MaskSettings,
+    MaskSpec,
+    draw_spec,
+    encode_rle,
+    polygons,
+    prepare,
+    render,
+    visible_fractions,
+)
 from ops.stages import refusal
-from ops.stages.faces import BOX, ORIGIN, face_of
+from ops.stages.faces import BOX, ORIGIN, POSE, about, face_of
 from ops.store import DONE, SKIPPED, Column, Item, fingerprint, row, rows_of, write_atomic
 
 if TYPE_CHECKING:
@@ -27,12 +38,16 @@ if TYPE_CHECKING:
     from ops.records import Face, Picture
     from ops.store import Row
 
-VERSION = 1
-LABELS = (
+VERSION = 2
+DRAWN = (
     Column("variant", "int32", "which variant of the frame, from 0"),
     Column("alpha", "string", "soft alpha of mask and contact shadow, 8-bit PNG of the picture's size"),
     Column("region", "string", "pixels that mask and straps cover at least half, COCO run lengths as JSON"),
+    Column("polygon", "string", "the region's outer outlines, a JSON list of x1, y1, x2, y2, ... in pixels"),
+    Column("label", "string", "class for detectors: with_mask, mask_weared_incorrect or, bare, without_mask"),
+    Column("mask_state", "string", "how it is worn, measured by what is hidden; off where nothing is"),
     *BOX,
+    *POSE,
     Column("mask_x1", "float32", "left edge of the mask's box, pixels"),
     Column("mask_y1", "float32", "upper edge"),
     Column("mask_x2", "float32", "right edge, exclusive"),
@@ -40,6 +55,18 @@ LABELS = (
     Column("hidden_nose", "float32", "share of the nostrils' outline that the mask hides"),
     Column("hidden_mouth", "float32", "share of the mouth's outline that the mask hides"),
     Column("hidden_chin", "float32", "share of the chin's outline that the mask hides"),
+    *(
+        Column(f"light_{name}", "float32", f"estimated light: {told}")
+        for name, told in (
+            ("x", "brightness towards the viewer's right, against the mean"),
+            ("y", "brightness towards below"),
+            ("z", "brightness away from the camera"),
+            ("white", "brightness of white cloth, 1 is clipped"),
+            ("saturation", "0 on a grey photograph"),
+            ("blur", "sigma of the picture's blur, pixels"),
+            ("grain", "deviation of its noise, grey levels"),
+        )
+    ),
 )
 LOG_FIELDS = (
     "image_path", "mask_type", "mask_color", "mask_y_offset", "mask_rotation_angle",
@@ -53,7 +80,7 @@ def columns() -> tuple[Column, ...]:
     drawn = [Column(field.name, _ARROW[str(field.type)], f"drawn: {field.name}") for field in fields(MaskSpec)]
     return (
         *ORIGIN,
-        *LABELS,
+        *DRAWN,
         *drawn,
     )
 
@@ -62,7 +89,7 @@ def plan(
     faces: pd.DataFrame, data: Path, settings: MaskSettings, *, variants: int, min_face_px: int, quality: int
 ) -> list[Item]:
     """List the frames to mask: ``faces`` holds the done rows of face geometry, ``data`` is the data folder."""
-    made_with = [asdict(settings), variants, min_face_px, quality, VERSION]
+    made_with = [settings.as_key(), variants, min_face_px, quality, VERSION]
     return [
         Item(
             fingerprint(rows[0]["fingerprint"], made_with),
@@ -130,7 +157,7 @@ def get_ready(
                 raise MaskingError(f"a face of {face.box.height:.0f} px is smaller than {min_face_px:g} px")
             ready.append((face, prepare(pixels, face)))
         except MaskingError as error:
-            bare.append({"face": face.index, "status": SKIPPED, "reason": str(error)})
+            bare.append({**about(face), "label": LABELS[1], "status": SKIPPED, "reason": str(error)})
     return ready, bare
 
 
@@ -154,19 +181,24 @@ def wear(
     for face, prepared in ready:
         spec = draw_spec(f"{key}/{face.index}/{variant}", settings)
         try:
-            masked = render(picture, face, spec, prepared=prepared)
+            masked = render(picture, face, spec, prepared=prepared, garments=settings.garments)
         except MaskingError as error:
-            bare.append({"face": face.index, "variant": variant, "status": SKIPPED, "reason": error.reason})
+            bare.append(
+                {**about(face), "variant": variant, "label": LABELS[1]} | {"status": SKIPPED, "reason": error.reason}
+            )
             continue
         picture, region = masked.picture, masked.full_region()
-        visible = visible_fractions(face, region)
+        visible = visible_fractions(face, region, prepared.front_part)
         labels = {
-            "face": face.index,
+            **about(face),
             "variant": variant,
             "region": json.dumps(encode_rle(region)),
-            **dict(zip(("x1", "y1", "x2", "y2"), face.box, strict=True)),
+            "polygon": json.dumps(polygons(region, masked.box)),
+            "label": visible.label,
+            "mask_state": visible.state,
             **dict(zip(("mask_x1", "mask_y1", "mask_x2", "mask_y2"), masked.box, strict=True)),
             **{f"hidden_{part}": 1 - share for part, share in visible._asdict().items()},
+            **prepared.light.as_row(),
             **spec.as_row(),
         }
         worn.append((labels, np.rint(masked.full_alpha() * 255).astype(np.uint8)))

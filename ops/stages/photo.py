@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from ops.faces import find_faces
 from ops.masking import MaskSettings
 from ops.stages import crops, masks, refusal
 from ops.stages.crops import cut_out
-from ops.stages.faces import BOX, ORIGIN, POSE, face_columns
+from ops.stages.faces import BOX, ORIGIN, POSE, about
 from ops.stages.masks import get_ready, wear
 from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row, write_atomic
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ops.stages.faces import FaceModels
     from ops.store import Row
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def columns(wishes: Wishes) -> tuple[Column, ...]:
 
 def plan(root: Path, only: str | None, wishes: Wishes, models: FaceModels) -> tuple[list[Item], list[Row]]:
     """List a folder's files, or the one file ``only`` in it; refused files come back as rows."""
-    made_with = [asdict(wishes), models.versions(), VERSION]
+    masks_wanted = None if wishes.masks is None else wishes.masks.as_key()
+    made_with = [asdict(replace(wishes, masks=None)), masks_wanted, models.versions(), VERSION]
     items: list[Item] = []
     told: list[Row] = []
     found = list(frames.scan(root)) if only is None else [frames.look(root, only)]
@@ -138,7 +139,7 @@ class Process:
         frame = fingerprint(item.payload["content"], time)
         stem = item.payload["stem"] + ("" if time is None else f"_t{time:09.3f}")
         faces = find_faces(pixels, self.detector, self.landmarker, min_score=self.wishes.min_score)
-        known = {face.index: _about(face) for face in faces}
+        known = {face.index: about(face) for face in faces}
         for made in self._outputs(pixels, faces, frame, stem):
             yield {"frame": frame, **known.get(made.get("face", -1), {}), **made}
 
@@ -188,8 +189,3 @@ class Process:
     def _write(self, name: str, data: bytes) -> str:
         write_atomic(self.folder / name, data)
         return name
-
-
-def _about(face: Face) -> dict[str, Any]:
-    about = face_columns(face)
-    return {name: about[name] for name in ("x1", "y1", "x2", "y2", "score", "yaw", "pitch", "roll")}
