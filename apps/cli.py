@@ -51,6 +51,10 @@ def mask(
     no_crop: Annotated[bool, typer.Option("--no-crop", help="only mask, no aligned crops")] = False,
     crop_style: Style = ["all"],  # noqa: B006 - typer's way to a default
     size: Size = 112,
+    preset: Annotated[str, typer.Option(help="what masks: street, careless, clinic or seed_000")] = "street",
+    kind: Annotated[list[str] | None, typer.Option(help="only this kind of mask; may be repeated")] = None,
+    state: Annotated[list[str] | None, typer.Option(help="only this way of wearing it; may be repeated")] = None,
+    garments: Annotated[Path | None, typer.Option(help="folder of your own garments")] = None,
     seed: Seed = 0,
     workers: Workers = 0,
     device: Device = "auto",
@@ -60,12 +64,14 @@ def mask(
     as_json: AsJson = False,
 ) -> None:
     """Put masks on every face, and cut the faces out aligned."""
-    from ops.masking import MaskSettings
+    from ops.masking import chosen
     from ops.stages.photo import Wishes
     from resources.models import FaceModels
 
+    with _usage_on_wrong_value():
+        settings = chosen(preset, seed=seed, garments=garments, kinds=kind, states=state)
     wishes = Wishes(
-        masks=None if no_mask else MaskSettings(seed=seed),
+        masks=None if no_mask else settings,
         variants=n_augmentations,
         styles=() if no_crop else _styles(crop_style, size),
         size=size,
@@ -113,6 +119,25 @@ def faces(
 
     models = FaceModels(detector, landmarker, device)
     _process(input, output, Wishes(draw=True, fps=fps), models, workers, as_json)
+
+
+@app.command()
+def export(
+    dataset: Annotated[Path, typer.Argument(help="folder of masked pictures with its manifest", show_default=False)],
+    output: Annotated[Path, typer.Argument(help="folder to write to: new, or an earlier export", show_default=False)],
+    format: Annotated[str, typer.Option(help="yolo-detect, yolo-segment, coco or voc")] = "yolo-detect",
+    as_json: AsJson = False,
+) -> None:
+    """Write masked pictures and their labels as YOLO, COCO or Pascal VOC."""
+    from ops import scenes
+
+    with _usage_on_wrong_value():
+        made = scenes.export(dataset, output, format)
+    summary = {"pictures": made.pictures, **made.faces, "removed": made.removed}
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        say.print(", ".join(f"{name} {value}" for name, value in summary.items()))
 
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

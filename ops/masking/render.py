@@ -323,49 +323,54 @@ def _colour(image: Any, covered: Any, palette: Any, pattern: Any, shade: Any, sc
     for j in range(covered.shape[0]):
         here, values, row = covered[j], image[j], layer[j // scale]
         for x in range(row.shape[0]):
+            red = green = blue = full = np.float32(0.0)
             for i in range(x * scale, (x + 1) * scale):
-                if not here[i]:
-                    continue
-                column, place = min(max(int(values[i, 0]), 0), last), values[i, 1]
-                above = min(max(int(place), 0), size - 1)
-                part = place - np.float32(above)
-                nearest = above + int(part + np.float32(0.5))
-                entry = pattern[min(max(nearest, 0), size), column]
-                texel = shade[above, column] + (shade[above + 1, column] - shade[above, column]) * part
-                bright = values[i, 2] * share * texel
-                row[x, 0] += bright * palette[entry, 0]
-                row[x, 1] += bright * palette[entry, 1]
-                row[x, 2] += bright * palette[entry, 2]
-                row[x, 3] += share
+                if here[i]:
+                    column, place = min(max(int(values[i, 0]), 0), last), values[i, 1]
+                    above = min(max(int(place), 0), size - 1)
+                    part = place - np.float32(above)
+                    entry = pattern[above + (part >= np.float32(0.5)), column]
+                    texel = shade[above, column]
+                    bright = values[i, 2] * (texel + (shade[above + 1, column] - texel) * part)
+                    red += bright * palette[entry, 0]
+                    green += bright * palette[entry, 1]
+                    blue += bright * palette[entry, 2]
+                    full += share
+            if full > 0:
+                row[x, 0] += share * red
+                row[x, 1] += share * green
+                row[x, 2] += share * blue
+                row[x, 3] += full
 
 
 def _blend(
     picture: Any, layer: Any, soft: Any, depth: Any, scale: int, noise: Any, grain: float, seed: int, alpha: Any
 ) -> None:
     """Lay ``layer`` and the shadow that it casts on the skin over ``picture``, in place; write the joint ``alpha``."""
-    rough = np.float32(grain)
+    rough, one, least = np.float32(grain), np.float32(1.0), np.float32(0.004)
+    high, wide = noise.shape
     for y in range(picture.shape[0]):
+        grains = noise[(y + seed // 64) % high]
         for x in range(picture.shape[1]):
             cloth = layer[y, x, 3]
-            shadow = np.float32(0.45) * min(soft[y, x], np.float32(1.0))
-            if cloth + shadow < np.float32(0.004):
+            shadow = np.float32(0.45) * min(soft[y, x], one) * (one - cloth)
+            if cloth + shadow < least:
                 continue
-            shadow *= np.float32(1.0) - cloth
             if shadow > np.float32(0.001):
                 skin = 0
                 for j in range(y * scale, (y + 1) * scale):
                     for i in range(x * scale, (x + 1) * scale):
                         skin += depth[j, i] < np.inf
                 shadow *= np.float32(skin / (scale * scale))
-            total = cloth + shadow
-            if total < np.float32(0.004):
+            total = min(cloth + shadow, one)
+            if total < least:
                 continue
-            alpha[y, x] = min(total, np.float32(1.0))
-            shake = rough * cloth * noise[(y + seed // 64) % noise.shape[0], (x + seed * 7) % noise.shape[1]]
+            alpha[y, x] = total
+            bare, shake = one - total, rough * cloth * grains[(x + 7 * seed) % wide] + np.float32(0.5)
             for c in range(3):
                 colour = layer[y, x, c]
                 if colour > np.float32(204.0) * cloth:  # highlights roll off before they clip
                     part = colour / (np.float32(255.0) * cloth)
-                    colour = np.float32(255.0) * cloth * (np.float32(1.0) - np.float32(0.04) / (part - np.float32(0.6)))
-                value = (np.float32(1.0) - alpha[y, x]) * picture[y, x, c] + colour + shake
-                picture[y, x, c] = np.uint8(min(max(value + np.float32(0.5), np.float32(0.0)), np.float32(255.0)))
+                    colour = np.float32(255.0) * cloth * (one - np.float32(0.04) / (part - np.float32(0.6)))
+                value = bare * picture[y, x, c] + colour + shake
+                picture[y, x, c] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))
