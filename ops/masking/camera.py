@@ -157,10 +157,10 @@ def quality_of(pixels: Picture, corner: tuple[int, int]) -> int:
     if found.sum() < 4:
         return 0
     scale = float(np.median(100 * steps[found] / _LUMA[_LOW[found, 0], _LOW[found, 1]]))
-    return int(round(5000 / scale if scale > 100 else (200 - scale) / 2))
+    return round(5000 / scale if scale > 100 else (200 - scale) / 2)
 
 
-def _steps(pixels: Any, every: int, cosines: Any, low: Any, steps: Any) -> None:
+def _steps(pixels: Any, every: int, cosines: Any, low: Any, steps: Any) -> None:  # noqa: C901, PLR0912
     """Write the quantisation step, 4 to 99, of each frequency in ``low``; leave 0 where there is none to be seen."""
     rows, columns = pixels.shape[0] // 8, pixels.shape[1] // 8
     count = (rows * columns + every - 1) // every

@@ -230,7 +230,7 @@ def _chart(kind: str, state: str) -> tuple[NDArray[np.float64], NDArray[np.float
     u, v = uv_grid()
     top, bottom = shape.top(u), shape.bottom(u)
     if state in ("nose_out", "nose_and_mouth_out"):
-        edge = 2.2 if state == "nose_out" else 4.2
+        edge = 2.2 if state == "nose_out" else 3.7
         top = top + (edge - top.min()) * (1 - 0.45 * u**2)
         bottom = np.maximum(bottom, top + 0.9)
     elif state == "chin_out":

@@ -6,6 +6,7 @@ import hashlib
 import struct
 from bisect import bisect_right
 from collections.abc import Mapping
+from colorsys import hsv_to_rgb
 from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from itertools import accumulate
@@ -38,12 +39,15 @@ NATURAL: Mapping[str, Mapping[str, float]] = {
 
 KINDS = tuple(NATURAL)
 PALETTES = ("natural", "classic")
-PATTERNS = ("plain", "checks", "stripes", "dots", "floral", "gradient")
+PATTERNS = ("plain", "checks", "plaid", "stripes", "dots", "floral", "camouflage", "motif", "gradient")
 STATES = ("correct", "nose_out", "chin_out", "nose_and_mouth_out", "under_chin", "hanging")
 STRAPS = ("loops", "bands", "none")
 EARS = ("left", "right")
 
 _USUAL = {"surgical": 8, "cloth": 5, "kn95": 3, "n95": 2, "gaiter": 1, "duckbill": 0.7, "respirator": 0.3}
+_PRINTED = {"plain": 4, **dict.fromkeys(PATTERNS[1:], 1)}
+_PATTERNED = {"cloth": 1.0, "gaiter": 1.0, "surgical": 0.12, "kn95": 0.1}
+_DYED = {"cloth": 0.45, "gaiter": 0.4, "surgical": 0.2, "kn95": 0.2, "duckbill": 0.15, "n95": 0.1}
 _VALVES = {"n95": 0.35, "kn95": 0.12, "duckbill": 0.15, "cloth": 0.1}
 _STRAPS = {"n95": "bands", "duckbill": "bands", "respirator": "bands", "gaiter": "none"}
 
@@ -126,9 +130,9 @@ class MaskSettings:
     Attributes:
         kinds: of `KINDS`.
         garments: the user's own; each takes its weight beside the kinds' joint weight of 1.
-        colours: "natural" (usual ones for the kind), "classic" (`CLASSIC`), or colours as ``#rrggbb``.
+        colours: "natural" (usual ones for the kind, and a share of any other), "classic" (`CLASSIC`), or ``#rrggbb``.
         patterns: of `PATTERNS`.
-        patterned: the kinds that may carry a pattern; others are plain.
+        patterned: share of each kind whose pattern is drawn; the rest is plain.
         valves: share of each kind that has a valve or two.
         states: of `STATES`.
         y_offset: least and greatest shift down the face, as a share of its height.
@@ -140,8 +144,8 @@ class MaskSettings:
     kinds: Iterable[str] | Mapping[str, float] = field(default_factory=lambda: dict(_USUAL))
     garments: tuple[Garment, ...] = ()
     colours: str | Iterable[str] | Mapping[str, float] = "natural"
-    patterns: Iterable[str] | Mapping[str, float] = PATTERNS
-    patterned: Iterable[str] = ("cloth", "gaiter")
+    patterns: Iterable[str] | Mapping[str, float] = field(default_factory=lambda: dict(_PRINTED))
+    patterned: Mapping[str, float] = field(default_factory=lambda: dict(_PATTERNED))
     valves: Mapping[str, float] = field(default_factory=lambda: dict(_VALVES))
     states: Iterable[str] | Mapping[str, float] = ("correct",)
     y_offset: tuple[float, float] = (-0.02, 0.03)
@@ -177,31 +181,42 @@ def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
     The same key and settings give the same mask on every machine, whatever else was drawn before.
     """
     settings = settings or MaskSettings()
-    digest = hashlib.blake2b(f"{settings.seed}/{key}".encode(), digest_size=64).digest()
-    draws = [word / 2**32 for word in struct.unpack("<16I", digest)]
+    draws = [
+        word / 2**32
+        for part in ("", "/dye")
+        for word in struct.unpack("<16I", hashlib.blake2b(f"{settings.seed}/{key}{part}".encode()).digest())
+    ]
     kinds = weights(settings.kinds)
     own = {garment.name: garment.weight * sum(kinds.values()) for garment in settings.garments}
     name = pick(draws[0], {**kinds, **own})
     garment = next((garment for garment in settings.garments if garment.name == name), None)
     kind = garment.kind if garment else name
-    pattern = pick(draws[1], weights(settings.patterns)) if kind in settings.patterned and not garment else "plain"
+    printed = draws[16] < settings.patterned.get(kind, 0.0) and not garment
+    pattern = pick(draws[1], weights(settings.patterns)) if printed else "plain"
+    natural = settings.colours == "natural"
     if isinstance(settings.colours, str):
-        choices = dict(NATURAL[kind]) if settings.colours == "natural" else dict.fromkeys(CLASSIC, 1.0)
+        choices = dict(NATURAL[kind]) if natural else dict.fromkeys(CLASSIC, 1.0)
     else:
         choices = weights(settings.colours)
     colour = pick(draws[2], choices)
+    if natural:
+        any_colour = draws[17] < _DYED.get(kind, 0.0)
+        colour = _dye(*draws[18:21]) if any_colour else _shifted(colour, draws[18:21])
     accents = {name: weight for name, weight in choices.items() if name != colour} or {"#f4f4f2": 1.0}
     accent = pick(draws[3], {**accents, "#f4f4f2": sum(accents.values())})
     dark = sum(parse_colour(colour)) < 0.9
     same = draws[4] < (0.6 if kind == "cloth" else 0.25)
     bound = {"surgical": 0.0 if dark else 0.4, "cloth": 0.3}.get(kind, 0.0)
-    trims = {"surgical": _lighter(colour), "cloth": accent if draws[11] < 0.5 else "#1b1b1d"}
+    trims = {
+        "surgical": _lighter(colour) if draws[11] < 0.5 else "#f6f7f7",
+        "cloth": accent if draws[11] < 0.5 else "#1b1b1d",
+    }
     valved = draws[12] < settings.valves.get(kind, 0.0)
     return MaskSpec(
         kind=kind,
         colour=colour,
         accent=accent,
-        trim=trims[kind] if draws[10] < bound else colour,
+        trim=trims[kind][int(draws[11] * 2)] if draws[10] < bound else colour,
         pattern=pattern,
         garment=garment.name if garment else "",
         strap_colour=garment.strap_colour if garment else colour if same else "#1b1b1d" if dark else "#f1f1ef",
@@ -226,6 +241,18 @@ def parse_colour(text: str) -> tuple[float, float, float]:
         return int(text[1:3], 16) / 255, int(text[3:5], 16) / 255, int(text[5:7], 16) / 255
     except ValueError:
         raise ValueError(f"colour {text!r}: expected #rrggbb, such as #94B6D2") from None
+
+
+def _dye(hue: float, depth: float, light: float) -> str:
+    """Return any colour that cloth is dyed in, more often strong than pale."""
+    rgb = hsv_to_rgb(hue, 0.15 + 0.8 * depth**0.7, 0.35 + 0.63 * light**0.6)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
+
+
+def _shifted(colour: str, draws: Iterable[float]) -> str:
+    """Return a colour as another maker would dye it."""
+    moved = (part + 0.07 * (draw - 0.5) for part, draw in zip(parse_colour(colour), draws, strict=True))
+    return "#" + "".join(f"{round(255 * min(max(part, 0.0), 1.0)):02x}" for part in moved)
 
 
 def _lighter(colour: str) -> str:

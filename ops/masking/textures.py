@@ -28,7 +28,7 @@ SPAN = (1.15, 0.9)
 """A mask's size across and down in face widths, laid flat."""
 
 _CREASED = {
-    "surgical": 0.05, "cloth": 0.07, "kn95": 0.03, "n95": 0.016, "duckbill": 0.03, "gaiter": 0.085, "respirator": 0.01
+    "surgical": 0.06, "cloth": 0.08, "kn95": 0.035, "n95": 0.016, "duckbill": 0.03, "gaiter": 0.085, "respirator": 0.01
 }  # fmt: skip
 _FILTER = np.array([0.69, 0.27, 0.47])
 _GREY = np.array([0.52, 0.53, 0.54])
@@ -40,7 +40,14 @@ def palette(spec: MaskSpec, garment: Garment | None) -> NDArray[np.float64]:
     """Return the ``(n, 3)`` colours a mask is made of, in [0, 1]: `BASE` to `PART`, and those of its texture."""
     names = (spec.colour, spec.accent, spec.strap_colour, spec.trim)
     base, accent, strap, trim = np.array([parse_colour(text) for text in names])
-    second = {"checks": 0.5 * (base + accent), "floral": 0.35 * accent + 0.65 * np.array([0.25, 0.42, 0.22])}
+    between = 0.5 * (base + accent)
+    second = {
+        "checks": between,
+        "plaid": between,
+        "camouflage": 0.6 * between,
+        "motif": 0.3 * accent,
+        "floral": 0.35 * accent + 0.65 * np.array([0.25, 0.42, 0.22]),
+    }
     part = 0.45 * base + 0.55 * (0.18 if base.mean() < 0.45 or spec.texture_seed % 4 == 0 else 0.82)
     if spec.kind == "respirator":
         part = _FILTER if spec.texture_seed % 3 else accent
@@ -123,6 +130,12 @@ def _print(spec: MaskSpec, size: int) -> NDArray[np.uint8]:
         angle = rng.uniform(0, 2 * np.pi)
         share = (x / SPAN[0] - 0.5) * np.cos(angle) + (y / SPAN[1] - 0.5) * np.sin(angle) + 0.5
         return (PART + 1 + np.clip(share * STEPS, 0, STEPS - 1)).astype(np.uint8)
+    if spec.pattern == "camouflage":
+        return _blots(spec.texture_seed, size)
+    if spec.pattern == "motif":
+        return _motif(rng, x, y)
+    if spec.pattern == "plaid":
+        return _plaid(rng, x, y)
     cell = rng.uniform(0.045, 0.11)
     if spec.pattern == "checks":
         count = (x / cell % 2 < 1).view(np.uint8) + (y / cell % 2 < 1).view(np.uint8)
@@ -130,6 +143,33 @@ def _print(spec: MaskSpec, size: int) -> NDArray[np.uint8]:
     rows = (x / cell + [[0.0], [0.5]]) % 1 - 0.5  # every other row is shifted by half a cell
     dx, dy = rows[(y[:, 0] / cell % 2).astype(int)], y / cell % 1 - 0.5
     return (dx**2 + dy**2 < rng.uniform(0.18, 0.34) ** 2).view(np.uint8)
+
+
+def _blots(seed: int, size: int) -> NDArray[np.uint8]:
+    """Return blots of two colours: where two fields of noise are high."""
+    first, second = (_creases(seed // n, size) for n in (1, 3))
+    fields = [tile[top : top + size, left : left + size].T for tile, top, left in (first, second)]
+    return np.where(fields[0] > 0.5, np.uint8(ACCENT), np.where(fields[1] > 0.7, np.uint8(SECOND), np.uint8(BASE)))
+
+
+def _motif(rng: np.random.Generator, x: Any, y: Any) -> NDArray[np.uint8]:
+    """Return one figure of a few bends, with an outline, at a side or in the middle."""
+    across, down = x / SPAN[0] - rng.choice([0.3, 0.5, 0.5, 0.7]), y / SPAN[1] - rng.uniform(0.45, 0.65)
+    turn = np.arctan2(down, across)
+    bends = sum(rng.uniform(-0.3, 0.3) / n * np.cos(n * turn + rng.uniform(0, 6)) for n in range(2, 7))
+    place = np.hypot(across, down) / (rng.uniform(0.1, 0.24) * (1 + bends))
+    holes = np.hypot(np.abs(across) - 0.07, down) < rng.uniform(0.0, 0.045)
+    return np.where((place < 1) & ~holes, np.uint8(ACCENT), (place < 1.14).astype(np.uint8) * np.uint8(SECOND))
+
+
+def _plaid(rng: np.random.Generator, x: Any, y: Any) -> NDArray[np.uint8]:
+    """Return broad and thin bands that cross."""
+    cell, broad = rng.uniform(0.12, 0.24), rng.uniform(0.25, 0.45)
+    across, down = ((axis / cell) % 1 for axis in (x, y))
+    bands = (across < broad).view(np.uint8) + (down < broad).view(np.uint8)
+    entries = np.array([BASE, SECOND, ACCENT], np.uint8)[bands]
+    thin = (np.abs(across - 0.7) < 0.035) | (np.abs(down - 0.7) < 0.035)
+    return np.where(thin, np.uint8(ACCENT), entries)
 
 
 @lru_cache(maxsize=8)

@@ -65,6 +65,7 @@ DRAWN = (
             ("saturation", "0 on a grey photograph"),
             ("blur", "sigma of the picture's blur, pixels"),
             ("grain", "deviation of its noise, grey levels"),
+            ("quality", "JPEG quality whose blocks it shows, 0 for none"),
         )
     ),
 )

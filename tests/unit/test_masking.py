@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from ops.geometry import canonical_mesh
 from ops.images import read
 from ops.masking import (
     KINDS,
@@ -21,22 +20,9 @@ from ops.masking import (
     visible_fractions,
 )
 from ops.masking.spec import CLASSIC
-from ops.records import Box, Face, Pose
+from tests.posed import posed
 
-CENTRE = (225.0, 128.0)  # of the astronaut's face
 SQUARE = np.ones((3, 3), np.uint8)
-
-
-def posed(center=CENTRE, width=92.0, yaw=0.0, pitch=0.0):
-    """The canonical face as wide as wanted, in pixels, its nose near ``center``."""
-    model = canonical_mesh().vertices * [1, -1, -1]
-    model = (model - (model[234] + model[454]) / 2) / np.linalg.norm(model[454] - model[234])
-    a, b = np.radians([yaw, pitch])
-    turn = np.array([[np.cos(a), 0, -np.sin(a)], [0, 1, 0], [np.sin(a), 0, np.cos(a)]])
-    nod = np.array([[1, 0, 0], [0, np.cos(b), np.sin(b)], [0, -np.sin(b), np.cos(b)]])
-    mesh = (model @ (nod @ turn).T * width + [*center, 0]).astype(np.float32)
-    points = mesh[[33, 263, 1, 61, 291], :2]
-    return Face(0, Box(*mesh[:, :2].min(0), *mesh[:, :2].max(0)), 1.0, points, mesh, Pose(yaw, pitch, 0), 100.0)
 
 
 @pytest.fixture(scope="module")
