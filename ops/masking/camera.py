@@ -127,8 +127,8 @@ def grain_tile() -> Floats:
     """Return a 256 px square of noise, as smooth as a camera's, whose deviation `grain_of` measures as 1."""
     import cv2
 
-    noise = np.random.Generator(np.random.PCG64(23)).standard_normal((256, 256)).astype(np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), 0.6, borderType=cv2.BORDER_REFLECT)
+    white = np.random.Generator(np.random.PCG64(23)).standard_normal((256, 256)).astype(np.float32)
+    noise = cv2.GaussianBlur(white, (0, 0), 0.6, borderType=cv2.BORDER_REFLECT)
     second = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     return np.asarray(noise / (np.median(np.abs(cv2.filter2D(noise, -1, second))) * 1.4826 / 6.0), np.float32)
 
@@ -208,7 +208,7 @@ def recompress(picture: Picture, alpha: Floats, corner: tuple[int, int], quality
     x2, y2 = (-(-(n + corner[axis] + 1) // 16) * 16 for axis, n in enumerate((columns[-1], rows[-1])))
     part = picture[y1:y2, x1:x2]
     data = cv2.imencode(".jpg", part[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    coarse = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+    coarse = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
     inside = np.zeros(part.shape[:2], np.bool_)
     top, left = max(corner[1] - y1, 0), max(corner[0] - x1, 0)
     y0, x0 = max(y1 - corner[1], 0), max(x1 - corner[0], 0)

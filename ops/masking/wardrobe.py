@@ -115,5 +115,5 @@ def _reduced(texture: str, digest: str, size: int) -> tuple[NDArray[np.uint8], F
 
     pixels = images.resized(images.read(Path(texture)), (size, size))
     small = Image.fromarray(pixels).quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    colours = np.array(small.getpalette(), np.float32).reshape(-1, 3) / 255
+    colours = np.array(small.getpalette(), np.float32).reshape(-1, 3) / np.float32(255)
     return np.asarray(small, np.uint8), colours

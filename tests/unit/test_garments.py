@@ -36,7 +36,7 @@ def z_buffer(vertices, triangles, side, scale):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("yaw", [-60, -35, 0, 20, 60])
 def test_the_region_is_the_projection_of_the_garment(kind, yaw):
-    """Laid on the head that looks ahead, then turned with it: independent of how the renderer lays, cuts and samples."""
+    """Laid on the head that looks ahead, then turned with it: not as the renderer lays, cuts and samples."""
     spec = dataclasses.replace(draw_spec("a", MaskSettings(kinds=(kind,))), straps="none", valves=0, kind=kind)
     ahead, face = posed(CENTRE, WIDTH), posed(CENTRE, WIDTH, yaw=yaw)
     frame = head_frame(ahead.mesh)
