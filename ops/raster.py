@@ -58,25 +58,62 @@ def rasterise(
         shape: height and width of the raster.
         depth: what is already there, ``shape``; it hides and is not changed.
     """
+    buffer, which = nearest(vertices, triangles, shape, depth)
     image = np.zeros((*shape, attributes.shape[1]), np.float32)
+    compiled(_interpolate)(which, planes(vertices, triangles, attributes), image)
+    return Raster(image, buffer, which >= 0)
+
+
+def nearest(
+    vertices: Floats, triangles: NDArray[np.int32], shape: tuple[int, int], depth: Floats | None = None
+) -> tuple[Floats, NDArray[np.int32]]:
+    """Find the nearest triangle at each pixel; arguments are those of `rasterise`.
+
+    Returns:
+        The depth, infinity where there is nothing; and the triangle's number, -1 where none of these is the nearest.
+    """
     buffer = np.full(shape, np.inf, np.float32) if depth is None else depth.astype(np.float32, copy=True)
-    covered = np.zeros(shape, np.bool_)
-    compiled(_fill)(
-        np.ascontiguousarray(vertices, np.float32),
-        np.ascontiguousarray(triangles, np.int32),
-        np.ascontiguousarray(attributes, np.float32),
-        buffer,
-        image,
-        covered,
-    )
-    return Raster(image, buffer, covered)
+    which = np.full(shape, -1, np.int32)
+    compiled(_fill)(vertices, triangles, buffer, which)
+    return buffer, which
 
 
-def _fill(vertices: Any, triangles: Any, attributes: Any, depth: Any, image: Any, covered: Any) -> None:  # noqa: C901
-    """Draw into ``depth``, ``image`` and ``covered``: each row's span lies right of some edges and left of others."""
+def planes(vertices: Floats, triangles: NDArray[np.int32], attributes: Floats) -> NDArray[np.float64]:
+    """Return how attributes go over each triangle, ``(m, k, 3)``: at x = y = 0, a step right, a step down."""
+    out = np.zeros((len(triangles), attributes.shape[1], 3))
+    compiled(_slopes)(vertices, triangles, attributes, out)
+    return out
+
+
+def _interpolate(which: Any, planes: Any, image: Any) -> None:
+    """Write the attributes of the triangle at each pixel."""
+    for y in range(which.shape[0]):
+        for x in range(which.shape[1]):
+            m = which[y, x]
+            if m >= 0:
+                for n in range(planes.shape[1]):
+                    image[y, x, n] = planes[m, n, 0] + x * planes[m, n, 1] + y * planes[m, n, 2]
+
+
+def _slopes(vertices: Any, triangles: Any, attributes: Any, out: Any) -> None:
+    """Write each triangle's planes; a flat one's stay 0."""
+    for m in range(triangles.shape[0]):
+        i, j, k = triangles[m, 0], triangles[m, 1], triangles[m, 2]
+        x, y = np.float64(vertices[i, 0]), np.float64(vertices[i, 1])
+        jx, jy, kx, ky = vertices[j, 0] - x, vertices[j, 1] - y, vertices[k, 0] - x, vertices[k, 1] - y
+        area = jx * ky - kx * jy
+        if area == 0.0 or not np.isfinite(area):
+            continue
+        for n in range(attributes.shape[1]):
+            start = np.float64(attributes[i, n])
+            aj, ak = attributes[j, n] - start, attributes[k, n] - start
+            across, down = (aj * ky - ak * jy) / area, (ak * jx - aj * kx) / area
+            out[m, n, 0], out[m, n, 1], out[m, n, 2] = start - x * across - y * down, across, down
+
+
+def _fill(vertices: Any, triangles: Any, depth: Any, which: Any) -> None:
+    """Draw into ``depth`` and ``which``: each row's span lies right of some edges and left of others."""
     height, width = depth.shape
-    kinds = attributes.shape[1]
-    across, down, start = np.empty(kinds), np.empty(kinds), np.empty(kinds)
     for m in range(triangles.shape[0]):
         i, j, k = triangles[m, 0], triangles[m, 1], triangles[m, 2]
         xi, yi = np.float64(vertices[i, 0]), np.float64(vertices[i, 1])
@@ -95,13 +132,9 @@ def _fill(vertices: Any, triangles: Any, attributes: Any, depth: Any, image: Any
         slope_c = (xi - xk) / (yi - yk) if yi != yk else 0.0
         flip = 1.0 if area > 0 else -1.0
         side_a, side_b, side_c = flip * (yi - yj), flip * (yj - yk), flip * (yk - yi)
-        bj_x, bj_y, bk_x, bk_y = (yk - yi) / area, (xi - xk) / area, (yi - yj) / area, (xj - xi) / area
         zi = np.float64(vertices[i, 2])
         zj, zk = np.float64(vertices[j, 2]) - zi, np.float64(vertices[k, 2]) - zi
-        z_x, z_y = zj * bj_x + zk * bk_x, zj * bj_y + zk * bk_y
-        for n in range(kinds):
-            aj, ak = attributes[j, n] - attributes[i, n], attributes[k, n] - attributes[i, n]
-            across[n], down[n] = aj * bj_x + ak * bk_x, aj * bj_y + ak * bk_y
+        z_x, z_y = (zj * (yk - yi) + zk * (yi - yj)) / area, (zj * (xi - xk) + zk * (xj - xi)) / area
         for y in range(top, bottom + 1):
             low, high = left, right
             a, b, c = xi + (y - yi) * slope_a, xj + (y - yj) * slope_b, xk + (y - yk) * slope_c
@@ -111,15 +144,10 @@ def _fill(vertices: Any, triangles: Any, attributes: Any, depth: Any, image: Any
                 elif side < 0:
                     high = min(high, place + 1e-7)
             first = int(np.ceil(low))
-            count = int(np.floor(high)) + 1 - first
             z = zi + (first - xi) * z_x + (y - yi) * z_y
-            nearest, mine, drawn = depth[y, first:], covered[y, first:], image[y, first:]
-            for n in range(kinds):
-                start[n] = attributes[i, n] + (first - xi) * across[n] + (y - yi) * down[n]
-            for x in range(count):
+            near, mine = depth[y, first:], which[y, first:]
+            for x in range(int(np.floor(high)) + 1 - first):
                 here = np.float32(z + x * z_x)
-                if here < nearest[x]:
-                    nearest[x] = here
-                    mine[x] = True
-                    for n in range(kinds):
-                        drawn[x, n] = start[n] + x * across[n]
+                if here < near[x]:
+                    near[x] = here
+                    mine[x] = m

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ops.masking import chart, garments, textures
+from ops.masking import chart, compose, garments, textures
 from ops.masking.camera import blur, grain_tile, recompress
 from ops.masking.labels import encode_rle
 from ops.masking.light import Light, estimate
-from ops.raster import compiled, rasterise
+from ops.masking.occlusion import in_front
+from ops.raster import compiled, nearest, planes
 from ops.records import Box, Refusal
 
 if TYPE_CHECKING:
@@ -46,17 +47,19 @@ class PreparedFace:
 
     Attributes:
         roi: x1, y1, x2, y2 whole pixels: the part of the picture that a mask on this face may change.
-        scale: samples a pixel along each axis.
+        scale: samples of a mask a pixel along each axis.
+        coarse: samples of the face's depth a pixel along each axis.
         frame: the head's axes.
         net: control points of the chart over the lower face, in picture pixels.
         mesh: ``(468, 3)`` picture pixels.
-        depth: of the bare face, samples of the roi; infinity beside it.
+        depth: of the bare face in pixels, samples of the roi; infinity beside it.
         light: estimated light and camera.
         front: how much of each pixel of the roi belongs to something before the face, in [0, 1]; None: nothing does.
     """
 
     roi: tuple[int, int, int, int]
     scale: int
+    coarse: int
     frame: chart.Frame
     net: Floats
     mesh: Floats
@@ -132,14 +135,15 @@ def prepare(pixels: Picture, face: Face) -> PreparedFace:
     if x2 - x1 < SMALLEST or y2 - y1 < SMALLEST:
         raise MaskingError("the face lies outside of the picture")
     scale = min(max(round(360 / frame.unit), 2), 4) if frame.unit < 900 else 1
-    behind = _samples(mesh, (x1, y1, -_BEHIND * frame.unit), scale)
-    bare = rasterise(behind, reached, np.empty((len(mesh), 0), np.float32), ((y2 - y1) * scale, (x2 - x1) * scale))
+    coarse = max(scale // 2, 1)
+    behind = _samples(mesh, (x1, y1, -_BEHIND * frame.unit), coarse)
+    depth, _ = nearest(behind, reached, ((y2 - y1) * coarse, (x2 - x1) * coarse))
     normals = np.zeros_like(mesh)
     compiled(_vertex_normals)(mesh, triangles, normals)
     left, top, right, bottom = _inside(_bounds(np.concatenate([mesh, controls])), margin, picture)
     part, within = pixels[top:bottom, left:right], mesh - np.array([left, top, 0], np.float32)
     light = estimate(part, within, normals, frame.unit, (left, top))
-    return PreparedFace(roi, scale, frame, net, mesh, bare.depth, light)
+    return PreparedFace(roi, scale, coarse, frame, net, mesh, depth, light, in_front(pixels, mesh, frame, roi))
 
 
 def render(
@@ -166,7 +170,7 @@ def render(
     prepared = prepared or prepare(pixels, face)
     own = {garment.name: garment for garment in garments}[spec.garment] if spec.garment else None
     layer, (x, y) = _draw(prepared, spec, own)
-    light, (x1, y1), scale = prepared.light, prepared.roi[:2], prepared.scale
+    light, (x1, y1), coarse = prepared.light, prepared.roi[:2], prepared.coarse
     sigma = float(np.sqrt(max(light.blur**2 - 0.3**2, 0.0)))
     if sigma > 0.25:
         layer = blur(layer, sigma)
@@ -177,9 +181,9 @@ def render(
         layer, soft = layer * behind[..., None], soft * behind
     picture = pixels.copy()
     alpha = np.zeros((height, width), np.float32)
-    depth = prepared.depth[(y - y1) * scale :, (x - x1) * scale :]
+    depth = prepared.depth[(y - y1) * coarse :, (x - x1) * coarse :]
     part, noise = picture[y : y + height, x : x + width], grain_tile()
-    compiled(_blend)(part, layer, soft, depth, scale, noise, light.grain, spec.texture_seed % 4096, alpha)
+    compiled(compose.blend)(part, layer, soft, depth, coarse, noise, light.grain, spec.texture_seed % 4096, alpha)
     if light.quality:
         recompress(picture, alpha, (x, y), light.quality)
     region = layer[..., 3] >= 0.5
@@ -211,14 +215,18 @@ def _draw(prepared: PreparedFace, spec: MaskSpec, own: Garment | None) -> tuple[
     left, top, right, bottom = _inside(reach, margin, roi)
     if left >= right or top >= bottom:
         raise MaskingError("the mask lies outside of the picture")
-    behind = prepared.depth[
-        (y1 - roi[1]) * scale : (y2 - roi[1]) * scale, (x1 - roi[0]) * scale : (x2 - roi[0]) * scale
-    ]
-    triangles = _mask_triangles(len(straps), len(parts))
-    drawn = rasterise(_samples(points, (x1, y1, 0), scale), triangles, attributes, behind.shape, behind)
+    triangles, corners = _mask_triangles(len(straps), len(parts)), _samples(points, (x1, y1, 0), scale)
+    behind, coarse = np.empty(((y2 - y1) * scale, (x2 - x1) * scale), np.float32), prepared.coarse
+    columns, rows = (
+        slice(coarse * (low - start), coarse * (high - start))
+        for low, high, start in ((x1, x2, roi[0]), (y1, y2, roi[1]))
+    )
+    compiled(compose.enlarge)(prepared.depth[rows, columns], scale // coarse, behind)
+    _, which = nearest(corners, triangles, behind.shape, behind)
+    slopes = planes(corners, triangles, attributes)
     layer = np.zeros((bottom - top, right - left, 4), np.float32)
     part, colours = layer[y1 - top : y2 - top, x1 - left : x2 - left], _display(textures.palette(spec, own), light)
-    compiled(_colour)(drawn.image, drawn.covered, colours, *textures.fabric(spec, size, own), scale, part)
+    compiled(compose.colour)(which, slopes, colours, *textures.fabric(spec, size, own), scale, part)
     return layer, (left, top)
 
 
@@ -314,63 +322,3 @@ def _vertex_normals(mesh: Any, triangles: Any, out: Any) -> None:
         length = max(np.sqrt(out[n, 0] ** 2 + out[n, 1] ** 2 + out[n, 2] ** 2), np.float32(1e-9))
         for c in range(3):
             out[n, c] *= sign / length
-
-
-def _colour(image: Any, covered: Any, palette: Any, pattern: Any, shade: Any, scale: int, layer: Any) -> None:
-    """Colour the samples and average each pixel's, alpha-premultiplied."""
-    size, last = pattern.shape[0] - 1, pattern.shape[1] - 1
-    share = np.float32(1.0 / (scale * scale))
-    for j in range(covered.shape[0]):
-        here, values, row = covered[j], image[j], layer[j // scale]
-        for x in range(row.shape[0]):
-            red = green = blue = full = np.float32(0.0)
-            for i in range(x * scale, (x + 1) * scale):
-                if here[i]:
-                    column, place = min(max(int(values[i, 0]), 0), last), values[i, 1]
-                    above = min(max(int(place), 0), size - 1)
-                    part = place - np.float32(above)
-                    entry = pattern[above + (part >= np.float32(0.5)), column]
-                    texel = shade[above, column]
-                    bright = values[i, 2] * (texel + (shade[above + 1, column] - texel) * part)
-                    red += bright * palette[entry, 0]
-                    green += bright * palette[entry, 1]
-                    blue += bright * palette[entry, 2]
-                    full += share
-            if full > 0:
-                row[x, 0] += share * red
-                row[x, 1] += share * green
-                row[x, 2] += share * blue
-                row[x, 3] += full
-
-
-def _blend(
-    picture: Any, layer: Any, soft: Any, depth: Any, scale: int, noise: Any, grain: float, seed: int, alpha: Any
-) -> None:
-    """Lay ``layer`` and the shadow that it casts on the skin over ``picture``, in place; write the joint ``alpha``."""
-    rough, one, least = np.float32(grain), np.float32(1.0), np.float32(0.004)
-    high, wide = noise.shape
-    for y in range(picture.shape[0]):
-        grains = noise[(y + seed // 64) % high]
-        for x in range(picture.shape[1]):
-            cloth = layer[y, x, 3]
-            shadow = np.float32(0.45) * min(soft[y, x], one) * (one - cloth)
-            if cloth + shadow < least:
-                continue
-            if shadow > np.float32(0.001):
-                skin = 0
-                for j in range(y * scale, (y + 1) * scale):
-                    for i in range(x * scale, (x + 1) * scale):
-                        skin += depth[j, i] < np.inf
-                shadow *= np.float32(skin / (scale * scale))
-            total = min(cloth + shadow, one)
-            if total < least:
-                continue
-            alpha[y, x] = total
-            bare, shake = one - total, rough * cloth * grains[(x + 7 * seed) % wide] + np.float32(0.5)
-            for c in range(3):
-                colour = layer[y, x, c]
-                if colour > np.float32(204.0) * cloth:  # highlights roll off before they clip
-                    part = colour / (np.float32(255.0) * cloth)
-                    colour = np.float32(255.0) * cloth * (one - np.float32(0.04) / (part - np.float32(0.6)))
-                value = bare * picture[y, x, c] + colour + shake
-                picture[y, x, c] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))

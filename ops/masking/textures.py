@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ops.masking.prints import BASE, METAL, PART, STEPS, STRAP, TRIM, draw_print, noise, uv
 from ops.masking.spec import parse_colour
 from ops.masking.wardrobe import reduced
 from ops.raster import compiled
@@ -18,22 +19,11 @@ if TYPE_CHECKING:
     from ops.masking.wardrobe import Garment
     from ops.records import Floats
 
-BASE, ACCENT, SECOND, METAL, STRAP, TRIM, PART = range(7)
-"""Entries of a palette; a gradient's or a garment's own colours follow."""
-
-STEPS = 48
-"""Colours of a gradient."""
-
-SPAN = (1.15, 0.9)
-"""A mask's size across and down in face widths, laid flat."""
-
 _CREASED = {
     "surgical": 0.06, "cloth": 0.08, "kn95": 0.035, "n95": 0.016, "duckbill": 0.03, "gaiter": 0.085, "respirator": 0.01
 }  # fmt: skip
 _FILTER = np.array([0.69, 0.27, 0.47])
 _GREY = np.array([0.52, 0.53, 0.54])
-
-Grid = tuple[Any, Any]
 
 
 def palette(spec: MaskSpec, garment: Garment | None) -> NDArray[np.float64]:
@@ -67,13 +57,15 @@ def fabric(spec: MaskSpec, size: int, garment: Garment | None) -> tuple[NDArray[
     """
     shade = np.empty((size + 1, size + 2), np.float32)
     strength = _CREASED[spec.kind] * spec.creases
-    compiled(_shade)(_made(spec.kind, size), *_creases(spec.texture_seed, size), strength, shade)
+    compiled(_shade)(_made(spec.kind, size), *noise(spec.texture_seed, size), strength, shade)
     bound = spec.trim != spec.colour
     if garment:
         return _framed(reduced(garment, size)[0] + np.uint8(PART + 1), _unbound(size)), shade
     if spec.pattern == "plain":
         return _plain(spec.kind, size, bound), shade
-    return _framed(_print(spec, size), _edges(spec.kind, size) if bound else _unbound(size)), shade
+    return _framed(
+        draw_print(spec.pattern, spec.texture_seed, size), _edges(spec.kind, size) if bound else _unbound(size)
+    ), shade
 
 
 def _shade(made: Any, creases: Any, top: int, left: int, strength: float, shade: Any) -> None:
@@ -110,71 +102,15 @@ def _unbound(size: int) -> NDArray[np.bool_]:
 @lru_cache(maxsize=8)
 def _edges(kind: str, size: int) -> NDArray[np.bool_]:
     """Return where a mask's edges are bound: narrow on a surgical mask, a braid on cloth."""
-    u, v = _uv(size)
+    u, v = uv(size)
     if kind == "surgical":
         return (v < 0.04) | (v > 0.965) | (np.abs(u) > 0.962)
     return np.asarray(_rim(u, v) < 0.04)
 
 
-def _print(spec: MaskSpec, size: int) -> NDArray[np.uint8]:
-    """Return which palette entry each texel has, ``(size, size)``."""
-    rng = np.random.Generator(np.random.PCG64(spec.texture_seed))
-    x, y = _flat(size)
-    if spec.pattern == "floral":
-        return _flowers(rng, size)
-    if spec.pattern == "stripes":
-        angle, cell = rng.choice([0.0, np.pi / 2, np.pi / 4]), rng.uniform(0.03, 0.09)
-        wave = x * (np.cos(angle) / cell) + y * (np.sin(angle) / cell)
-        return (wave - np.floor(wave) < rng.uniform(0.3, 0.55)).view(np.uint8)
-    if spec.pattern == "gradient":
-        angle = rng.uniform(0, 2 * np.pi)
-        share = (x / SPAN[0] - 0.5) * np.cos(angle) + (y / SPAN[1] - 0.5) * np.sin(angle) + 0.5
-        return (PART + 1 + np.clip(share * STEPS, 0, STEPS - 1)).astype(np.uint8)
-    if spec.pattern == "camouflage":
-        return _blots(spec.texture_seed, size)
-    if spec.pattern == "motif":
-        return _motif(rng, x, y)
-    if spec.pattern == "plaid":
-        return _plaid(rng, x, y)
-    cell = rng.uniform(0.045, 0.11)
-    if spec.pattern == "checks":
-        count = (x / cell % 2 < 1).view(np.uint8) + (y / cell % 2 < 1).view(np.uint8)
-        return np.array([BASE, SECOND, ACCENT], np.uint8)[count]
-    rows = (x / cell + [[0.0], [0.5]]) % 1 - 0.5  # every other row is shifted by half a cell
-    dx, dy = rows[(y[:, 0] / cell % 2).astype(int)], y / cell % 1 - 0.5
-    return (dx**2 + dy**2 < rng.uniform(0.18, 0.34) ** 2).view(np.uint8)
-
-
-def _blots(seed: int, size: int) -> NDArray[np.uint8]:
-    """Return blots of two colours: where two fields of noise are high."""
-    first, second = (_creases(seed // n, size) for n in (1, 3))
-    fields = [tile[top : top + size, left : left + size].T for tile, top, left in (first, second)]
-    return np.where(fields[0] > 0.5, np.uint8(ACCENT), np.where(fields[1] > 0.7, np.uint8(SECOND), np.uint8(BASE)))
-
-
-def _motif(rng: np.random.Generator, x: Any, y: Any) -> NDArray[np.uint8]:
-    """Return one figure of a few bends, with an outline, at a side or in the middle."""
-    across, down = x / SPAN[0] - rng.choice([0.3, 0.5, 0.5, 0.7]), y / SPAN[1] - rng.uniform(0.45, 0.65)
-    turn = np.arctan2(down, across)
-    bends = sum(rng.uniform(-0.3, 0.3) / n * np.cos(n * turn + rng.uniform(0, 6)) for n in range(2, 7))
-    place = np.hypot(across, down) / (rng.uniform(0.1, 0.24) * (1 + bends))
-    holes = np.hypot(np.abs(across) - 0.07, down) < rng.uniform(0.0, 0.045)
-    return np.where((place < 1) & ~holes, np.uint8(ACCENT), (place < 1.14).astype(np.uint8) * np.uint8(SECOND))
-
-
-def _plaid(rng: np.random.Generator, x: Any, y: Any) -> NDArray[np.uint8]:
-    """Return broad and thin bands that cross."""
-    cell, broad = rng.uniform(0.12, 0.24), rng.uniform(0.25, 0.45)
-    across, down = ((axis / cell) % 1 for axis in (x, y))
-    bands = (across < broad).view(np.uint8) + (down < broad).view(np.uint8)
-    entries = np.array([BASE, SECOND, ACCENT], np.uint8)[bands]
-    thin = (np.abs(across - 0.7) < 0.035) | (np.abs(down - 0.7) < 0.035)
-    return np.where(thin, np.uint8(ACCENT), entries)
-
-
 @lru_cache(maxsize=8)
 def _made(kind: str, size: int) -> Floats:
-    u, v = _uv(size)
+    u, v = uv(size)
     return (_MADE[kind](u, v) * _weave(size)).astype(np.float32)
 
 
@@ -276,92 +212,12 @@ def _welds(u: Any, v: Any, place: float) -> Any:
 
 
 def _nose_clip(size: int) -> NDArray[np.uint8]:
-    u, v = _uv(size)
+    u, v = uv(size)
     clip = (np.abs(u) < 0.2) & (np.abs(v - 0.085 - 0.1 * u**2) < 0.022)
     return np.where(clip, METAL, BASE).astype(np.uint8)
-
-
-def _flowers(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
-    """Scatter flowers with leaves on a jittered lattice."""
-    cell = rng.uniform(0.11, 0.2)
-    rows, columns = int(SPAN[1] / cell) + 2, int(SPAN[0] / cell) + 2
-    y, x = np.mgrid[:rows, :columns].astype(np.float64)
-    x += 0.5 * (y % 2)
-    x, y = ((axis + rng.uniform(-0.2, 0.2, axis.shape)) * cell for axis in (x, y))
-    radius, turn = cell * rng.uniform(0.26, 0.46, x.shape), rng.uniform(0, 2 * np.pi, x.shape)
-    out = np.zeros((size, size), np.uint8)
-    flowers = np.stack([x / SPAN[0], y / SPAN[1], radius, np.cos(turn), np.sin(turn)], -1).reshape(-1, 5)
-    compiled(_plant)(flowers, SPAN[0], SPAN[1], out)
-    return out
-
-
-def _plant(flowers: Any, wide: float, high: float, out: Any) -> None:
-    """Paint flowers (place in [0, 1], radius in face widths, direction) with five petals and three leaves."""
-    size = out.shape[0]
-    for n in range(flowers.shape[0]):
-        x, y, radius, cos, sin = flowers[n]
-        for row in range(
-            max(0, int((y - 1.4 * radius / high) * size)), min(size, int((y + 1.4 * radius / high) * size))
-        ):
-            for column in range(
-                max(0, int((x - 1.4 * radius / wide) * size)), min(size, int((x + 1.4 * radius / wide) * size))
-            ):
-                dx, dy = ((column + 0.5) / size - x) * wide / radius, ((row + 0.5) / size - y) * high / radius
-                a, b = dx * cos - dy * sin, dx * sin + dy * cos
-                r = (a * a + b * b) ** 0.5 + 1e-9
-                if r > 1.35:
-                    continue
-                a, b = a / r, b / r
-                leaf = a * (4 * a * a - 3)  # cos of three times the direction
-                petal = a * (16 * a**4 - 20 * a * a + 5)  # cos of five times the direction
-                if r < 0.26:
-                    out[row, column] = 0
-                elif r < 0.8 + 0.2 * petal:
-                    out[row, column] = 1
-                elif leaf > 0 and r < 1.35 * leaf * leaf:
-                    out[row, column] = 2
-
-
-def _creases(seed: int, size: int) -> tuple[Floats, int, int]:
-    """Return soft noise of deviation 1, and the row and the column that the seed gives to cut a mask's from."""
-    tile = _tile()
-    y, x = seed // 997 % (tile.shape[0] - 256), seed % (tile.shape[1] - 256)
-    grow = size // 256
-    if grow == 1:
-        return tile, y, x
-    return np.repeat(np.repeat(tile[y : y + 256, x : x + 256], grow, 0), grow, 1), 0, 0
-
-
-@lru_cache(maxsize=1)
-def _tile() -> Floats:
-    """Return a 1024 px square of noise: four octaves, most of it across (u), and the sharp ridges of creases."""
-    rng = np.random.Generator(np.random.PCG64(7))
-    total = np.zeros((1024, 1024))
-    for rows, columns, weight in ((17, 9, 1.0), (33, 17, 0.8), (65, 33, 0.5), (129, 129, 0.25)):
-        knots = rng.standard_normal((rows, columns))
-        for axis, count in ((0, rows), (1, columns)):
-            place = np.linspace(0, count - 1, 1024)
-            low = np.minimum(place.astype(int), count - 2)
-            f = place - low
-            f = (f * f * (3 - 2 * f)).reshape((-1, 1) if axis == 0 else (1, -1))
-            knots = np.take(knots, low, axis) * (1 - f) + np.take(knots, low + 1, axis) * f
-        total += weight * (knots - 0.9 * (0.6 - np.abs(knots)) * (rows == 33))
-    return (np.clip(total / total.std(), -2.5, 2.5)).astype(np.float32)
 
 
 def _weave(size: int) -> Floats:
     """Return fine grain of the cloth, about 1."""
     rng = np.random.Generator(np.random.PCG64(11))
     return (1 + 0.012 * np.clip(rng.standard_normal((size, size)), -2, 2)).astype(np.float32)
-
-
-@lru_cache(maxsize=4)
-def _uv(size: int) -> Grid:
-    u, v = np.meshgrid((np.arange(size) + 0.5) / size * 2 - 1, (np.arange(size) + 0.5) / size, sparse=True)
-    return u, v
-
-
-def _flat(size: int) -> Grid:
-    """Return texel centres on the flat mask in face widths."""
-    u, v = _uv(size)
-    return (u + 1) / 2 * SPAN[0], v * SPAN[1]

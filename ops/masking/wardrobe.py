@@ -25,6 +25,9 @@ SIDES = (64, 4096)
 COLOURS = 240
 """Colours that a texture is reduced to."""
 
+HEAVIEST = 1000
+"""Greatest weight."""
+
 _DEFAULTS: dict[str, Any] = {"cut": "cloth", "straps": "loops", "strap_colour": "#f1f1ef", "weight": 0.1}
 
 
@@ -68,27 +71,24 @@ def load_garments(folder: Path) -> tuple[Garment, ...]:
 
 def load_garment(folder: Path) -> Garment:
     """Read one garment; see `load_garments`."""
-    import yaml
-
     for name in (TEXTURE, SHEET):
         if not (folder / name).is_file():
             raise GarmentError(f"{folder.name}: {name} is missing")
+    if folder.name in KINDS or not folder.name.isprintable():
+        raise GarmentError(f"{folder.name!r}: no name for a garment; kinds' names and control characters are taken")
     try:
-        told = yaml.safe_load((folder / SHEET).read_text("utf-8")) or {}
-        if not isinstance(told, dict):
-            raise GarmentError(f"expected fields such as cut: cloth, found {told!r}")
-        check_names("field", told or _DEFAULTS, tuple(_DEFAULTS))
-        values = {**_DEFAULTS, **told}
+        values = {**_DEFAULTS, **_told(folder / SHEET)}
         check_names("cut", (values["cut"],), KINDS)
         check_names("straps", (values["straps"],), STRAPS)
         parse_colour(str(values["strap_colour"]))
-        if isinstance(values["weight"], bool) or not isinstance(values["weight"], int | float) or values["weight"] <= 0:
-            raise GarmentError(f"weight: {values['weight']!r}; expected a number above 0")
-    except (ValueError, yaml.YAMLError) as error:
+        weight = values["weight"]
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= HEAVIEST:
+            raise GarmentError(f"weight: {weight!r}; expected a number above 0, up to {HEAVIEST}")
+    except ValueError as error:
         raise GarmentError(f"{folder.name}/{SHEET}: {error}") from None
     path = folder / TEXTURE
     try:
-        height, width = images.read(path).shape[:2]
+        height, width = images.read(path, max_pixels=SIDES[1] ** 2).shape[:2]
     except images.BadImage as error:
         raise GarmentError(f"{folder.name}/{TEXTURE}: {error.reason}") from None
     if min(width, height) < SIDES[0] or max(width, height) > SIDES[1]:
@@ -98,10 +98,33 @@ def load_garment(folder: Path) -> Garment:
         kind=values["cut"],
         straps=values["straps"],
         strap_colour=values["strap_colour"],
-        weight=float(values["weight"]),
+        weight=float(weight),
         digest=hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest(),
         texture=str(path),
     )
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """Return the fields that a sheet gives: plain values alone, nothing that YAML's aliases could blow up.
+
+    Raises:
+        GarmentError: it is no mapping of known fields to plain values.
+    """
+    import yaml
+
+    try:
+        told = yaml.safe_load(path.read_text("utf-8"))
+    except (RecursionError, UnicodeError, yaml.YAMLError) as error:
+        raise GarmentError(f"not YAML: {' '.join(str(error).split())}") from None
+    if told is None:
+        return {}
+    if not isinstance(told, dict):
+        raise GarmentError(f"expected fields such as cut: cloth, found a {type(told).__name__}")
+    for name, value in told.items():
+        check_names("field", (name,), tuple(_DEFAULTS))
+        if not isinstance(value, str | int | float):
+            raise GarmentError(f"{name}: expected text or a number, found {type(value).__name__}")
+    return told
 
 
 def reduced(garment: Garment, size: int) -> tuple[NDArray[np.uint8], Floats]:
