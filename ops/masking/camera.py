@@ -128,7 +128,7 @@ def grain_tile() -> Floats:
     import cv2
 
     white = np.random.Generator(np.random.PCG64(23)).standard_normal((256, 256)).astype(np.float32)
-    noise = cv2.GaussianBlur(white, (0, 0), 0.6, borderType=cv2.BORDER_REFLECT)
+    noise = cv2.GaussianBlur(white, (0, 0), 0.5, borderType=cv2.BORDER_REFLECT)
     second = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     return np.asarray(noise / (np.median(np.abs(cv2.filter2D(noise, -1, second))) * 1.4826 / 6.0), np.float32)
 

@@ -36,6 +36,8 @@ _RIM_WIDE = 160  # and with this many, or all that there are, where rims may be
 _DARK = 0.5  # natural logarithm by which something is darker than skin
 _FEW = 12  # skin points in sight below which a face is not judged
 
+_LOG = np.log(np.arange(256) + 6.0)  # of a grey level; a little more than it, so that black is not infinitely dark
+
 _OVAL = np.array([
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
     136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
@@ -112,12 +114,9 @@ def _look(part: Picture, flat: Floats, frame: Frame) -> _Look | None:
     places = _within(points[np.array(SKIN)], image)
     if len(places) < _FEW:
         return None
-    axes, dark, other = (
-        frame.axes[:2, :2].copy(),
-        np.empty(image.shape[:2], np.float32),
-        np.empty(image.shape[:2], np.uint8),
-    )
-    compiled(_deviate)(image, places, axes / WIDE, points[[4, 197]].mean(0), dark, other)
+    axes = frame.axes[:2, :2].copy()
+    dark, other = np.empty(image.shape[:2], np.float32), np.empty(image.shape[:2], np.uint8)
+    compiled(_deviate)(image, _LOG, places, axes / WIDE, points[[4, 197]].mean(0), dark, other)
     return _Look(image, points, axes, dark, other)
 
 
@@ -126,15 +125,17 @@ def _within(places: NDArray[np.int32], image: NDArray[Any]) -> NDArray[np.int32]
     return places[(places >= 0).all(1) & (places[:, 0] < image.shape[1]) & (places[:, 1] < image.shape[0])]
 
 
-def _deviate(image: Any, places: Any, axes: Any, middle: Any, dark: Any, other: Any) -> None:  # noqa: C901
+def _deviate(  # noqa: C901
+    image: Any, log: Any, places: Any, axes: Any, middle: Any, dark: Any, other: Any
+) -> None:
     """Fit a parabolic surface to the skin's logarithmic brightness, robustly, and write how far pixels are below it."""
     count = len(places)
     terms, logs, tones, weights = np.ones((count, 5)), np.empty(count), np.empty((count, 2)), np.ones(count)
     for n in range(count):
         x, y = places[n, 0], places[n, 1]
-        red, green, blue = image[y, x, 0] + 6.0, image[y, x, 1] + 6.0, image[y, x, 2] + 6.0
-        logs[n] = np.log(0.299 * red + 0.587 * green + 0.114 * blue)
-        tones[n, 0], tones[n, 1] = np.log(red / green), np.log(blue / green)
+        red, green, blue = image[y, x, 0], image[y, x, 1], image[y, x, 2]
+        logs[n] = log[(299 * red + 587 * green + 114 * blue) // 1000]
+        tones[n, 0], tones[n, 1] = log[red] - log[green], log[blue] - log[green]
         terms[n, 1] = axes[0, 0] * (x - middle[0]) + axes[0, 1] * (y - middle[1])
         terms[n, 2] = axes[1, 0] * (x - middle[0]) + axes[1, 1] * (y - middle[1])
         terms[n, 3], terms[n, 4] = terms[n, 1] ** 2, terms[n, 2] ** 2
@@ -161,9 +162,9 @@ def _deviate(image: Any, places: Any, axes: Any, middle: Any, dark: Any, other: 
             down = axes[1, 0] * (x - middle[0]) + axes[1, 1] * (y - middle[1])
             across, down = min(max(across, -0.5), 0.5), min(max(down, -0.6), 0.6)
             skin = found[0] + (found[1] + found[3] * across) * across + (found[2] + found[4] * down) * down
-            red, green, blue = image[y, x, 0] + 6.0, image[y, x, 1] + 6.0, image[y, x, 2] + 6.0
-            below = skin - np.log(0.299 * red + 0.587 * green + 0.114 * blue)
-            redder, bluer = np.log(red / green) - warm, np.log(blue / green) - cold
+            red, green, blue = image[y, x, 0], image[y, x, 1], image[y, x, 2]
+            below = skin - log[(299 * red + 587 * green + 114 * blue) // 1000]
+            redder, bluer = log[red] - log[green] - warm, log[blue] - log[green] - cold
             dark[y, x] = below
             # skin grows redder in shadow: what is redder must be darker yet, what is not may be less dark
             other[y, x] = below > _DARK + min(max(redder, 0.0), 0.5) or (below > 0.35 and max(-redder, bluer) > 0.3)
@@ -186,11 +187,11 @@ def _beside(look: _Look) -> Any:
         cv2.fillConvexPoly(features, cv2.convexHull(look.points[part]), 1)
     skin = face & (1 - _grown(features, 2))
     edge = _grown(ears, 4) & (cv2.distanceTransform(face, cv2.DIST_L2, 3) < 0.045 * WIDE)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(look.other & skin, connectivity=4)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(look.other & skin, connectivity=4)
     kept = np.zeros_like(face)
-    for n in range(1, count):
+    for n in np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] > 0.001 * WIDE**2) + 1:
         piece = (labels == n).astype(np.uint8)
-        if stats[n, cv2.CC_STAT_AREA] > 0.001 * WIDE**2 and (_grown(piece, 3) & ears).any():
+        if (_grown(piece, 3) & ears).any():
             kept |= piece if _over_the_cheek(piece, look, skin, middle) else piece & edge
     kept |= _grown(kept | ears, 6) & look.other & (1 - face)
     kept = cv2.medianBlur(cv2.morphologyEx(kept, cv2.MORPH_CLOSE, _disc(2)), 5)
@@ -252,18 +253,26 @@ def _matte(part: Picture, image: Picture, solid: Any) -> Floats:
         total = cv2.boxFilter(weight, -1, side)[..., None]
         means.append(cv2.boxFilter(image * weight, -1, side) / np.maximum(total, np.float32(1e-6)))
     front = np.zeros(part.shape[:2], np.float32)
-    compiled(_share)(part, *means, sure.astype(np.float32) - never, solid.astype(np.float32), front)
+    x, y, width, height = cv2.boundingRect(1 - never)
+    rows, columns = solid.shape
+    where = ((y - 1) / rows, (y + height + 1) / rows, (x - 1) / columns, (x + width + 1) / columns)
+    compiled(_share)(part, *means, sure.astype(np.float32) - never, solid.astype(np.float32), where, front)
     return front
 
 
-def _share(part: Any, over: Any, under: Any, known: Any, solid: Any, front: Any) -> None:
-    """Write shares: 1 where ``known`` is 1, 0 where it is -1, between them by the colour's place from under to over."""
+def _share(part: Any, over: Any, under: Any, known: Any, solid: Any, where: Any, front: Any) -> None:
+    """Write shares: 1 where ``known`` is 1, 0 where it is -1, between them by the colour's place from under to over.
+
+    Only the rectangle ``where`` (upper, lower, left and right end, in [0, 1]) is looked at.
+    """
     height, width = known.shape
+    top, bottom = max(int(where[0] * part.shape[0]), 0), min(int(where[1] * part.shape[0]) + 1, part.shape[0])
+    first, last = max(int(where[2] * part.shape[1]), 0), min(int(where[3] * part.shape[1]) + 1, part.shape[1])
     step_y, step_x = height / part.shape[0], width / part.shape[1]
-    for y in range(part.shape[0]):
+    for y in range(top, bottom):
         v = min(max((y + 0.5) * step_y - 0.5, 0.0), height - 1.001)
         j, f = int(v), np.float32(v - int(v))
-        for x in range(part.shape[1]):
+        for x in range(first, last):
             u = min(max((x + 0.5) * step_x - 0.5, 0.0), width - 1.001)
             i, e = int(u), np.float32(u - int(u))
             left, right = known[j, i], known[j, i + 1]
@@ -319,9 +328,12 @@ def _long(lines: Floats, zone: Any, across: NDArray[np.float64], nose: float, un
     """Return the long thin lines in a zone and how dark they are; 0 unless under both eyes, or one very long."""
     import cv2
 
-    count, labels, _, middles = cv2.connectedComponentsWithStats((lines > 0.32) & zone, connectivity=8)
+    dark = (lines > 0.32) & zone
     kept, level, lengths = np.zeros_like(zone), 0.0, [0.0, 0.0]
-    for n in range(1, count):
+    if np.count_nonzero(dark) < 0.1 * unit:
+        return kept, level
+    _, labels, stats, middles = cv2.connectedComponentsWithStats(dark, connectivity=8)
+    for n in np.flatnonzero(stats[1:, 2] + stats[1:, 3] > 0.1 * unit) + 1:
         ys, xs = np.nonzero(labels == n)
         length = float(np.ptp(xs * across[0] + ys * across[1])) / unit
         thin = len(xs) < 0.055 * length * unit**2
