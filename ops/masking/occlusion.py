@@ -32,11 +32,14 @@ if TYPE_CHECKING:
 WIDE = 72
 """Faces are looked at with this many pixels from ear to ear."""
 
+_BELOW = 0.25  # face widths below the chin down to which hair is looked for
 _RIM_WIDE = 160  # and with this many, or all that there are, where rims may be
 _DARK = 0.5  # natural logarithm by which something is darker than skin
 _FEW = 12  # skin points in sight below which a face is not judged
 
 _LOG = np.log(np.arange(256) + 6.0)  # of a grey level; a little more than it, so that black is not infinitely dark
+
+_LOG32 = np.log(np.arange(256, dtype=np.float32) + 8)
 
 _OVAL = np.array([
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
@@ -95,15 +98,18 @@ def in_front(pixels: Picture, mesh: Floats, frame: Frame, roi: tuple[int, int, i
         How much of each pixel of ``roi`` belongs to something in front of the face, ``(y2 - y1, x2 - x1)`` in [0, 1];
         None when nothing is seen there.
     """
-    part = pixels[roi[1] : roi[3], roi[0] : roi[2]]
+    low = min(max(int(mesh[152, 1] + _BELOW * frame.unit), roi[1] + 1), roi[3])
+    part = pixels[roi[1] : low, roi[0] : roi[2]]
     flat = mesh[:, :2] - np.array(roi[:2], np.float32)
     look = _look(part, flat, frame)
     hair = _beside(look) if look is not None else None
     rims = _rims(part, flat, frame)
     if hair is None or look is None:
-        return rims
-    front = _matte(part, look.image, hair)
-    return front if rims is None else np.maximum(front, rims)
+        front = rims
+    else:
+        front = _matte(part, look.image, hair)
+        front = front if rims is None else np.maximum(front, rims)
+    return None if front is None else np.pad(front, ((0, roi[3] - low), (0, 0)))
 
 
 def _look(part: Picture, flat: Floats, frame: Frame) -> _Look | None:
@@ -197,8 +203,8 @@ def _beside(look: _Look) -> Any:
     kept = cv2.medianBlur(cv2.morphologyEx(kept, cv2.MORPH_CLOSE, _disc(2)), 5)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(kept, connectivity=4)
     large = np.zeros(count, np.uint8)
-    for n in range(1, count):
-        large[n] = stats[n, cv2.CC_STAT_AREA] > 0.01 * WIDE**2 and ears[labels == n].any()
+    for k in range(1, count):
+        large[k] = stats[k, cv2.CC_STAT_AREA] > 0.01 * WIDE**2 and ears[labels == k].any()
     return large[labels] if large.any() else None
 
 
@@ -297,31 +303,31 @@ def _rims(part: Picture, flat: Floats, frame: Frame) -> Floats | None:
     """Return the share of glasses' lower rims in each pixel, from a black-hat transform under the eyes."""
     import cv2
 
-    scale = min(_RIM_WIDE / frame.unit, 1.0)
-    unit = frame.unit * scale
-    small = part if scale == 1 else resized(part, tuple(round(side * scale) for side in part.shape[1::-1]))
-    points = (flat + np.float32(0.5)) * np.float32(scale) - np.float32(0.5)
-    rings = points[_UNDER_EYES]
+    rings = flat[_UNDER_EYES]
     zones = np.concatenate([(rings[:, 0] + rings[:, 1]) / 2, rings[:, 2]], 1)
-    x1, y1 = np.maximum(np.floor(zones.min((0, 1))).astype(int) - 4, 0).tolist()
-    x2, y2 = (np.ceil(zones.max((0, 1))).astype(int) + 5).tolist()
-    band = small[y1 : max(y2, 0), x1 : max(x2, 0)]
-    if min(band.shape[:2]) < 8:
+    margin = 4 * max(frame.unit / _RIM_WIDE, 1.0)
+    x1, y1 = np.maximum(np.floor(zones.min((0, 1)) - margin).astype(int), 0).tolist()
+    x2, y2 = (np.ceil(zones.max((0, 1)) + margin).astype(int) + 1).tolist()
+    band = part[y1 : max(y2, 0), x1 : max(x2, 0)]
+    scale = min(_RIM_WIDE / frame.unit, 1.0)
+    size = tuple(round(side * scale) for side in band.shape[1::-1])
+    if min(size) < 8:
         return None
-    grey = cv2.cvtColor(band, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(band if scale == 1 else resized(band, size), cv2.COLOR_RGB2GRAY)
+    unit = frame.unit * scale
     side = 2 * round(0.045 * unit) + 1
     closed = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
-    lines = np.log((closed + np.float32(8)) / (grey + np.float32(8)))
+    lines = _LOG32[closed] - _LOG32[grey]
     zone = np.zeros_like(grey)
-    for corners in zones:
-        cv2.fillPoly(zone, [np.round(corners - (x1, y1)).astype(np.int32)], 1)
-    found, level = _long(lines, zone, frame.axes[0, :2], float(points[4, 0]) - x1, unit)
+    inside = (zones - (x1, y1) + 0.5) * scale - 0.5
+    cv2.fillPoly(zone, list(np.round(inside).astype(np.int32)), 1)
+    found, level = _long(lines, zone, frame.axes[0, :2], (float(flat[4, 0]) - x1) * scale, unit)
     if level == 0:
         return None
-    out = np.zeros(small.shape[:2], np.float32)
-    share = np.clip((lines - 0.25) / np.float32(0.8 * level - 0.25), 0, 1)
-    out[y1 : y1 + len(grey), x1 : x1 + grey.shape[1]] = share * _grown(found, 1)
-    return np.asarray(cv2.resize(out, part.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    share = np.clip((lines - 0.25) / np.float32(0.8 * level - 0.25), 0, 1) * _grown(found, 1)
+    out = np.zeros(part.shape[:2], np.float32)
+    out[y1:y2, x1:x2] = cv2.resize(np.asarray(share, np.float32), band.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return out
 
 
 def _long(lines: Floats, zone: Any, across: NDArray[np.float64], nose: float, unit: float) -> tuple[Any, float]:

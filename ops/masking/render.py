@@ -31,6 +31,7 @@ SMALLEST = 12
 
 _HUNG = np.array([152, 234, 454])  # chin and ears, and how far below them something may hang, in face widths
 _DROP = np.array([[0.5], [1.0], [1.0]], np.float32)
+_NOTHING = np.empty((0, 0), np.float32)
 _LENGTH = 9  # points along a strap
 _TOP = 6.3  # height in the canonical mesh, cm: triangles all above it are out of reach of masks and straps,
 _TILTED = 0.3  # unless the head nods by more than this sine
@@ -175,15 +176,20 @@ def render(
     if sigma > 0.25:
         layer = blur(layer, sigma)
     height, width = layer.shape[:2]
-    soft = blur(np.ascontiguousarray(layer[..., 3:]), max(0.02 * prepared.frame.unit, 0.5))[..., 0]
+    front = _NOTHING
     if prepared.front is not None:
-        behind = 1 - prepared.front[y - y1 : y - y1 + height, x - x1 : x - x1 + width]
-        layer, soft = layer * behind[..., None], soft * behind
+        front = prepared.front[y - y1 : y - y1 + height, x - x1 : x - x1 + width]
+        layer *= (1 - front)[..., None]
+    times = 2 if prepared.frame.unit > 100 else 1
+    small = np.zeros((-(-height // times), -(-width // times), 1), np.float32)
+    compiled(compose.shrink)(layer, times, small[..., 0])
+    shadows = blur(small, max(0.02 * prepared.frame.unit / times, 0.5))[..., 0]
     picture = pixels.copy()
     alpha = np.zeros((height, width), np.float32)
     depth = prepared.depth[(y - y1) * coarse :, (x - x1) * coarse :]
     part, noise = picture[y : y + height, x : x + width], grain_tile()
-    compiled(compose.blend)(part, layer, soft, depth, coarse, noise, light.grain, spec.texture_seed % 4096, alpha)
+    seed = spec.texture_seed % 4096
+    compiled(compose.blend)(part, layer, shadows, times, front, depth, coarse, noise, light.grain, seed, alpha)
     if light.quality:
         recompress(picture, alpha, (x, y), light.quality)
     region = layer[..., 3] >= 0.5

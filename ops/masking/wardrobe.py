@@ -28,6 +28,8 @@ COLOURS = 240
 HEAVIEST = 1000
 """Greatest weight."""
 
+_USUAL = 256  # side in pixels at which a texture gives its colours
+
 _DEFAULTS: dict[str, Any] = {"cut": "cloth", "straps": "loops", "strap_colour": "#f1f1ef", "weight": 0.1}
 
 
@@ -128,7 +130,10 @@ def _told(path: Path) -> dict[str, Any]:
 
 
 def reduced(garment: Garment, size: int) -> tuple[NDArray[np.uint8], Floats]:
-    """Return a texture as ``(size, size)`` entries of a palette, and that palette, ``(n, 3)`` in [0, 1]."""
+    """Return a texture as ``(size, size)`` entries of a palette, and that palette, ``(n, 3)`` in [0, 1].
+
+    The palette is the same for every size.
+    """
     return _reduced(garment.texture, garment.digest, size)
 
 
@@ -136,7 +141,8 @@ def reduced(garment: Garment, size: int) -> tuple[NDArray[np.uint8], Floats]:
 def _reduced(texture: str, digest: str, size: int) -> tuple[NDArray[np.uint8], Floats]:
     from PIL import Image
 
-    pixels = images.resized(images.read(Path(texture)), (size, size))
-    small = Image.fromarray(pixels).quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    colours = np.array(small.getpalette(), np.float32).reshape(-1, 3) / np.float32(255)
-    return np.asarray(small, np.uint8), colours
+    pixels, plain = images.read(Path(texture)), Image.Dither.NONE
+    usual, wanted = (Image.fromarray(images.resized(pixels, (side, side))) for side in (_USUAL, size))
+    palette = usual.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=plain)
+    colours = np.array(palette.getpalette(), np.float32).reshape(-1, 3) / np.float32(255)
+    return np.asarray(wanted.quantize(palette=palette, dither=plain), np.uint8), colours
