@@ -47,8 +47,8 @@ EARS = ("left", "right")
 _USUAL = {"surgical": 8, "cloth": 5, "kn95": 3, "n95": 2, "gaiter": 1, "duckbill": 0.7, "respirator": 0.3}
 _PRINTED = {"plain": 4, **dict.fromkeys(PATTERNS[1:], 1)}
 _PATTERNED = {"cloth": 1.0, "gaiter": 1.0, "surgical": 0.12, "kn95": 0.1}
-_DYED = {"cloth": 0.45, "gaiter": 0.4, "surgical": 0.2, "kn95": 0.2, "duckbill": 0.15, "n95": 0.1}
-_VALVES = {"n95": 0.35, "kn95": 0.12, "duckbill": 0.15, "cloth": 0.1}
+_DYED = {"cloth": 0.6, "gaiter": 0.5, "surgical": 0.3, "kn95": 0.3, "duckbill": 0.2, "n95": 0.15}
+_VALVES = {"n95": 0.35, "kn95": 0.15, "duckbill": 0.15, "cloth": 0.2}
 _STRAPS = {"n95": "bands", "duckbill": "bands", "respirator": "bands", "gaiter": "none"}
 
 

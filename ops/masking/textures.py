@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _CREASED = {
     "surgical": 0.06, "cloth": 0.08, "kn95": 0.035, "n95": 0.016, "duckbill": 0.03, "gaiter": 0.085, "respirator": 0.01
 }  # fmt: skip
+_FOLDED = {"surgical": 0.17, "cloth": 0.14, "duckbill": 0.08, "gaiter": 0.08, "kn95": 0.05}
+_CUTS = 8
 _FILTER = np.array([0.69, 0.27, 0.47])
 _GREY = np.array([0.52, 0.53, 0.54])
 
@@ -57,15 +59,15 @@ def fabric(spec: MaskSpec, size: int, garment: Garment | None) -> tuple[NDArray[
     """
     shade = np.empty((size + 1, size + 2), np.float32)
     strength = _CREASED[spec.kind] * spec.creases
-    compiled(_shade)(_made(spec.kind, size), *noise(spec.texture_seed, size), strength, shade)
+    made = _made(spec.kind, size, spec.texture_seed % _CUTS)
+    compiled(_shade)(made, *noise(spec.texture_seed, size), strength, shade)
     bound = spec.trim != spec.colour
     if garment:
         return _framed(reduced(garment, size)[0] + np.uint8(PART + 1), _unbound(size)), shade
     if spec.pattern == "plain":
         return _plain(spec.kind, size, bound), shade
-    return _framed(
-        draw_print(spec.pattern, spec.texture_seed, size), _edges(spec.kind, size) if bound else _unbound(size)
-    ), shade
+    edges = _edges(spec.kind, size) if bound else _unbound(size)
+    return _framed(draw_print(spec.pattern, spec.texture_seed, size), edges), shade
 
 
 def _shade(made: Any, creases: Any, top: int, left: int, strength: float, shade: Any) -> None:
@@ -108,10 +110,43 @@ def _edges(kind: str, size: int) -> NDArray[np.bool_]:
     return np.asarray(_rim(u, v) < 0.04)
 
 
-@lru_cache(maxsize=8)
-def _made(kind: str, size: int) -> Floats:
+@lru_cache(maxsize=64)
+def _made(kind: str, size: int, cut: int) -> Floats:
+    """Return the brightness of one of `_CUTS` pieces of a kind: how it is sewn, its weave, its folds, its imprint."""
     u, v = uv(size)
-    return (_MADE[kind](u, v) * _weave(size)).astype(np.float32)
+    rng = np.random.Generator(np.random.PCG64(cut + 100))
+    value = _MADE[kind](u, v) * _weave(size)
+    if kind in _FOLDED:
+        value = value * (1 + _FOLDED[kind] * _folds(rng, u, v))
+    if kind in {"kn95", "n95"} and cut % 2:
+        value = value * (1 - 0.35 * _imprint(rng, u, v))
+    return np.asarray(value, np.float32)
+
+
+def _folds(rng: np.random.Generator, u: Any, v: Any) -> Any:
+    """Return folds that run from the corners, where straps pull, and fade towards the middle."""
+    total = np.zeros_like(u + v)
+    for _ in range(rng.integers(6, 11)):
+        side, end = rng.choice([-1, 1]), rng.normal(0.5, 0.2)
+        start = rng.choice([0.12, 0.3, 0.7, 0.88]) + rng.normal(0, 0.06)
+        along = (1 - side * u) / rng.uniform(0.6, 1.3)  # 0 at the edge, 1 where the fold ends
+        width = rng.uniform(0.012, 0.03) * (0.6 + 0.8 * np.clip(along, 0, 1))
+        d = (v - start - (end - start) * along**1.3 - 0.02 * np.sin(5 * along + start * 20)) / width
+        fade = np.clip(along / 0.08, 0, 1) * np.clip(1 - along, 0, 1) ** 0.8
+        total = total + rng.uniform(0.5, 1.0) * fade * (-d * np.exp(0.5 - 0.5 * d**2) - 0.3 * np.exp(-0.5 * d**2))
+    return total
+
+
+def _imprint(rng: np.random.Generator, u: Any, v: Any) -> Any:
+    """Return a few lines of small print, too small to be read."""
+    side, top, letter = rng.choice([-1, 1]), rng.uniform(0.42, 0.58), 0.011
+    ink = np.zeros_like(u + v)
+    for line, length in enumerate(rng.uniform(0.12, 0.3, 3)):
+        across = (side * u - 0.3) / (2 * letter)
+        strokes = rng.random(40)[np.clip((3 * across).astype(int), 0, 39)] < 0.62
+        inside = (across > 0) & (across < length / (2 * letter)) & (np.abs(v - top - 0.045 * line) < letter)
+        ink = ink + inside * strokes
+    return ink
 
 
 def _surgical(u: Any, v: Any) -> Any:
