@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export YOLO_OFFLINE := 1
 export YOLO_AUTOINSTALL := false
 
-.PHONY: demo test check sample repro dev bench clean
+.PHONY: demo test check sample repro dev bench docs clean
 
 .venv/made: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -40,6 +40,10 @@ dev: .venv/made  ## Dagster's UI with its daemon
 
 bench: .venv/made  ## the benchmarks, over real pictures in PICTURES=folder
 	$(BIN)/python -m benchmarks.main_job $(PICTURES)
+
+docs: .venv/made  ## the pictures of docs/masks.md
+	$(BIN)/maskline garments data/catalogue --garments garments
+	cp data/catalogue/catalogue_*.jpg docs/pictures/
 
 clean:  ## everything made, but not the environment
 	rm -rf data .dagster tests/output

@@ -140,6 +140,33 @@ def export(
         say.print(", ".join(f"{name} {value}" for name, value in summary.items()))
 
 
+@app.command()
+def garments(
+    output: Annotated[Path, typer.Argument(help="folder to write index.html and the sheets to", show_default=False)],
+    garments: Annotated[Path | None, typer.Option(help="folder of your own", exists=True, file_okay=False)] = None,
+    preset: Annotated[list[str] | None, typer.Option(help="only this preset's draws; may be repeated")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Show every kind of mask, and your own garments, in a catalogue."""
+    from ops.catalogue import make_catalogue
+    from ops.faces import find_faces
+    from ops.masking import PRESETS, load_garments
+    from ops.sample import _portraits
+    from resources.models import FaceModels
+
+    with _usage_on_wrong_value():
+        own = load_garments(garments) if garments else ()
+        models = FaceModels(device=device).load()
+        portraits = [(pixels, find_faces(pixels, *models)[0]) for pixels in _portraits()]
+        files = make_catalogue(output, portraits, own, preset or tuple(PRESETS), seed=seed)
+    if as_json:
+        print(json.dumps({"files": [str(path) for path in files], "garments": len(own)}))
+    else:
+        say.print(f"{files[-1]}: ready", markup=False)
+
+
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def materialize(context: typer.Context) -> None:
     """Materialize assets: the options of `python -m orchestration.materialize`."""
