@@ -54,7 +54,9 @@ def mask(
     preset: Annotated[str, typer.Option(help="what masks: street, careless, clinic or seed_000")] = "street",
     kind: Annotated[list[str] | None, typer.Option(help="only this kind of mask; may be repeated")] = None,
     state: Annotated[list[str] | None, typer.Option(help="only this way of wearing it; may be repeated")] = None,
-    garments: Annotated[Path | None, typer.Option(help="folder of your own garments")] = None,
+    garments: Annotated[
+        Path | None, typer.Option(help="folder of your own garments", exists=True, file_okay=False)
+    ] = None,
     seed: Seed = 0,
     workers: Workers = 0,
     device: Device = "auto",
@@ -153,14 +155,14 @@ def garments(
     from ops.catalogue import make_catalogue
     from ops.faces import find_faces
     from ops.masking import PRESETS, load_garments
-    from ops.sample import _portraits
+    from ops.sample import portraits
     from resources.models import FaceModels
 
     with _usage_on_wrong_value():
         own = load_garments(garments) if garments else ()
         models = FaceModels(device=device).load()
-        portraits = [(pixels, find_faces(pixels, *models)[0]) for pixels in _portraits()]
-        files = make_catalogue(output, portraits, own, preset or tuple(PRESETS), seed=seed)
+        shown = [(pixels, find_faces(pixels, *models)[0]) for pixels in portraits()]
+        files = make_catalogue(output, shown, own, preset or tuple(PRESETS), seed=seed)
     if as_json:
         print(json.dumps({"files": [str(path) for path in files], "garments": len(own)}))
     else:

@@ -111,7 +111,7 @@ def masked_faces(
     source = context.partition_key
     dataset = workspace.dataset("masked_faces", source, mask_stage.columns())
     wishes = {name: getattr(config, name) for name in ("kinds", "colours", "patterns", "states")}
-    own = ROOT / config.garments
+    own = ROOT / config.garments if config.garments else None
     settings = chosen(config.preset, seed=config.seed, garments=own, fit=tuple(config.fit), **wishes)
     pictures, geometry = (workspace.dataset(name, source) for name in ("frames", "face_geometry"))
     limit = largest(pictures)

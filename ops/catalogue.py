@@ -15,8 +15,8 @@ import numpy as np
 from ops import images
 from ops.mannequin import mannequin
 from ops.masking import KINDS, PRESETS, STATES, MaskSettings, chosen, draw_spec, prepare, render, visible_fractions
-from ops.masking.spec import NATURAL, PATTERNS, STRAPS, check_names, parse_colour
-from ops.pictures import INK, PAPER, _font, contact_sheet
+from ops.masking.spec import NATURAL, PATTERNS, STRAPS, UNHUNG, check_names, parse_colour
+from ops.pictures import INK, PAPER, contact_sheet, font_of
 from ops.store import write_atomic
 
 if TYPE_CHECKING:
@@ -157,7 +157,11 @@ def _details(sitters: Sequence[Sitter]) -> Sheet:
 def _states(sitters: Sequence[Sitter]) -> Sheet:
     rows = {}
     for kind, sitter in zip(KINDS, cycle(sitters), strict=False):
-        rows[kind] = [_worn(sitter, replace(_spec(kind), state=state)) for state in STATES]
+        rows[kind] = [
+            _worn(sitter, replace(_spec(kind), state=state))
+            for state in STATES
+            if state != "hanging" or kind not in UNHUNG
+        ]
     note = "Below each: how it was meant to be worn; the mask_state measured on the picture; its label."
     return Sheet("states", "Wear states", note, len(STATES), rows)
 
@@ -269,7 +273,7 @@ def _laid_out(sheet: Sheet) -> Picture:
     paper = Image.new("RGB", (_WIDTH, height), PAPER)
     draw, y = ImageDraw.Draw(paper), 0
     for heading, row in zip(sheet.rows, rows, strict=True):
-        draw.text((_GAP + 2, y + _HEADING * 0.6), heading, INK, _font(20), anchor="lm")
+        draw.text((_GAP + 2, y + _HEADING * 0.6), heading, INK, font_of(20), anchor="lm")
         paper.paste(Image.fromarray(row), (0, y + _HEADING))
         y += _HEADING + row.shape[0]
     return np.array(paper)

@@ -61,7 +61,7 @@ def contact_sheet(
     texts = [text.splitlines() for text in captions] if captions is not None else [[] for _ in pictures]
     if len(texts) != len(pictures):
         raise ValueError(f"{len(texts)} captions for {len(pictures)} pictures; as many are needed")
-    font = _font(max(9, round(cell * 0.07)))
+    font = font_of(max(9, round(cell * 0.07)))
     line = round(font.size * 1.4)
     below = line * max(map(len, texts))
     columns = min(columns, len(pictures))
@@ -117,7 +117,7 @@ def data_uri(picture: Picture, max_bytes: int = 60_000) -> str:
 
 
 @cache
-def _font(size: int) -> FreeTypeFont:
+def font_of(size: int) -> FreeTypeFont:
     """Return DejaVu Sans, which matplotlib carries: the same letters on every machine, and more than Pillow's own."""
     from PIL import ImageFont
 
@@ -210,7 +210,7 @@ def _with_labels(canvas: Picture, faces: Sequence[Face]) -> Picture:
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     for face in faces:
-        font = _font(int(np.clip(face.box.height * 0.06, 10, max(10, min(height, width) * 0.05))))
+        font = font_of(int(np.clip(face.box.height * 0.06, 10, max(10, min(height, width) * 0.05))))
         score = f"{face.score:.2f}"
         text = "   ".join([score, *(f"{name} {value:+.0f}°" for name, value in face.pose._asdict().items())])
         if font.getlength(text) > 2 * face.box.width:

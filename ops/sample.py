@@ -59,14 +59,15 @@ def _packaged(package: str, inside: str) -> Path:
     return Path(spec.origin).parent / inside
 
 
-def _portraits() -> tuple[Picture, Picture]:
+def portraits() -> tuple[Picture, Picture]:
+    """Return the two portraits that the sample is made from: Collins, Hopper."""
     collins = images.read(_packaged("skimage", "data/astronaut.png"))
     hopper = images.read(_packaged("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"))
     return collins, hopper
 
 
 def _pictures() -> dict[str, bytes]:
-    collins, hopper = _portraits()
+    collins, hopper = portraits()
     dim = np.rint(collins * 0.55).astype(np.uint8)
     small = _resized(hopper, 256, 300)
     both = np.hstack([collins, _resized(hopper, 437, collins.shape[0])])
@@ -134,7 +135,7 @@ def _scenes() -> Iterator[Picture]:
 
     half = FPS * SECONDS // 2
     # middle of the face (x, y) and the side of the square shown at first, in pixels of the portrait
-    for pixels, (x, y), side in zip(_portraits(), ((222, 140), (262, 205)), (270, 370), strict=True):
+    for pixels, (x, y), side in zip(portraits(), ((222, 140), (262, 205)), (270, 370), strict=True):
         for step in range(half):
             shown = side * (1 - 0.25 * step / half)
             scale = SIDE / shown

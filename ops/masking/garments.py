@@ -120,7 +120,7 @@ SHAPES: dict[str, Shape] = {
         lift=lambda u, v: 0.01 + 0.03 * (1 - np.abs(u)) * _rise(v),
     ),
     "gaiter": Shape(
-        width=lambda v: 5.7 + 0.3 * v,
+        width=lambda v: 5.8 + 3.4 * np.clip((v - 0.12) / 0.25, 0, 1),
         top=lambda u: 0.25 + 0.9 * np.abs(u) ** 1.6,
         bottom=lambda u: 8.4 - 0.5 * np.abs(u) ** 2,
         lift=lambda u, v: 0.016 + 0.02 * v,
@@ -155,9 +155,12 @@ def lay(net: Floats, mesh: Floats, frame: Frame, spec: MaskSpec) -> Surface:
     s, t = chart_grid(spec, frame)
     lift = _lift(spec.kind, spec.state) * np.float32(frame.unit * (1 + 2 * (spec.fit - 1)))
     if spec.kind == "gaiter" or spec.state == "under_chin":
-        base = spline(net, s, np.minimum(t, _JAW))
+        ears = np.clip(s, -5.9, 5.9)
+        base = spline(net, ears, np.minimum(t, _JAW))
+        around = (s - ears)[..., None] * 0.09 * frame.unit
+        base += (np.abs(around) * frame.axes[2] - 0.3 * around * frame.axes[0]).astype(np.float32)
         drop = np.maximum(t - _JAW, 0)[..., None] * _ROW * frame.unit
-        back = (0.5 * (1 - (s / 6) ** 2)).clip(0, 1)[..., None]
+        back = (0.5 * (1 - (ears / 6) ** 2))[..., None]
         base += (drop * (frame.axes[1] + back * frame.axes[2])).astype(np.float32)
     else:
         base = spline(net, s, t)
@@ -183,7 +186,8 @@ def straps(surface: Surface, mesh: Floats, frame: Frame, spec: MaskSpec, width: 
         return np.empty((0, 9, 3, 3), np.float32)
     out = np.empty((4, 9, 3, 3), np.float32)
     ends = _STRAP_ENDS["loops" if spec.state == "hanging" else spec.straps]
-    compiled(_straps)(surface.vertices, mesh, frame.axes, frame.unit, _EARS, ends, width, out)
+    bow = 0.055 if spec.straps == "bands" else 0.02
+    compiled(_straps)(surface.vertices, mesh, frame.axes, frame.unit, _EARS, ends, bow, width, out)
     if spec.state != "hanging":
         return out
     side = 0 if spec.ear == "left" else 2
@@ -237,7 +241,7 @@ def _chart(kind: str, state: str) -> tuple[NDArray[np.float64], NDArray[np.float
         bottom = bottom - (bottom.max() - 3.75) * (1 - 0.55 * u**2)
     elif state == "under_chin":
         top = 5.15 - 0.7 * u**2
-        bottom = top + 1.9 - 0.5 * u**2
+        bottom = top + 1.9 - 1.2 * u**2
     return u * shape.width(v), top + (bottom - top) * v
 
 
@@ -269,7 +273,9 @@ def _profile() -> tuple[NDArray[np.float64], ...]:
     return radius, height, np.cos(turn), np.sin(turn)
 
 
-def _straps(cloth: Any, mesh: Any, axes: Any, unit: float, ears: Any, shifts: Any, width: float, out: Any) -> None:
+def _straps(
+    cloth: Any, mesh: Any, axes: Any, unit: float, ears: Any, shifts: Any, rise: float, width: float, out: Any
+) -> None:
     """Run bands in an arc from the cloth's corners to the ears, a little nearer lest they sink into the cheek."""
     last = out.shape[1] - 1
     for n in range(4):
@@ -280,7 +286,7 @@ def _straps(cloth: Any, mesh: Any, axes: Any, unit: float, ears: Any, shifts: An
             start = 0.5 * (cloth[row, column, c] + cloth[row, column + 1, c])
             shift = sign * shifts[upper, 0] * axes[0, c] + shifts[upper, 1] * axes[1, c] + shifts[upper, 2] * axes[2, c]
             end = 0.5 * (mesh[ears[n, 0], c] + mesh[ears[n, 1], c]) + shift * unit
-            bow = (sign * 0.75 * axes[0, c] - 0.65 * axes[2, c]) * 0.02 * unit
+            bow = (sign * 0.75 * axes[0, c] - 0.65 * axes[2, c]) * rise * unit
             for step in range(last + 1):
                 share = step / last
                 place = start + (end - start) * share + bow * np.sin(np.pi * share**0.8)

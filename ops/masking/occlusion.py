@@ -313,7 +313,8 @@ def _rims(part: Picture, flat: Floats, frame: Frame) -> Floats | None:
     size = tuple(round(side * scale) for side in band.shape[1::-1])
     if min(size) < 8:
         return None
-    grey = cv2.cvtColor(band if scale == 1 else resized(band, size), cv2.COLOR_RGB2GRAY)
+    # the shadows of bags and wrinkles stay red, so red is what a rim is told by
+    grey = np.ascontiguousarray((band if scale == 1 else resized(band, size))[..., 0])
     unit = frame.unit * scale
     side = 2 * round(0.045 * unit) + 1
     closed = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))

@@ -117,8 +117,10 @@ def _gradient(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
 
 def _camouflage(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
     """Blots of two colours: where two fields of noise are high."""
-    cuts = [noise(int(seed), size) for seed in rng.integers(2**31, size=2)]
-    first, second = (tile[top : top + size, left : left + size].T for tile, top, left in cuts)
+    step = rng.integers(2, 4)
+    cuts = rng.integers(1024 - 256 * step, size=4).reshape(2, 2).tolist()
+    fields = [_tile()[top : top + 256 * step : step, left : left + 256 * step : step].T for top, left in cuts]
+    first, second = (np.kron(field, np.ones((size // 256,) * 2)) for field in fields)
     return np.where(first > 0.5, np.uint8(ACCENT), np.where(second > 0.7, np.uint8(SECOND), np.uint8(BASE)))
 
 
@@ -126,9 +128,10 @@ def _motif(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
     """One figure of a few bends, with an outline and perhaps two holes, at a side or in the middle."""
     turn = np.linspace(-np.pi, np.pi, 361)
     bends = [rng.uniform(-0.3, 0.3) / n * np.cos(n * turn + rng.uniform(0, 6)) for n in range(2, 7)]
-    reach = rng.uniform(0.1, 0.24) * (1 + np.sum(bends, 0))
+    reach = rng.uniform(0.14, 0.3) * (1 + np.sum(bends, 0))
     out = np.zeros((size, size), np.uint8)
-    compiled(_paint)(reach, rng.choice([0.3, 0.5, 0.5, 0.7]), rng.uniform(0.45, 0.65), rng.uniform(0, 0.045), out)
+    x, y, hole = rng.choice([0.35, 0.5, 0.5, 0.5, 0.65]), rng.uniform(0.45, 0.65), rng.uniform(0, 0.045)
+    compiled(_paint)(reach, x, y, hole, out)
     return out
 
 

@@ -10,6 +10,7 @@ from colorsys import hsv_to_rgb
 from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from itertools import accumulate
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ _PRINTED = {"plain": 4, **dict.fromkeys(PATTERNS[1:], 1)}
 _PATTERNED = {"cloth": 1.0, "gaiter": 1.0, "surgical": 0.12, "kn95": 0.1}
 _DYED = {"cloth": 0.6, "gaiter": 0.5, "surgical": 0.3, "kn95": 0.3, "duckbill": 0.2, "n95": 0.15}
 _VALVES = {"n95": 0.35, "kn95": 0.15, "duckbill": 0.15, "cloth": 0.2}
+UNHUNG = ("gaiter", "respirator")
+"""Kinds without loops to hang by: they are pulled under the chin instead."""
+
 _STRAPS = {"n95": "bands", "duckbill": "bands", "respirator": "bands", "gaiter": "none"}
 
 
@@ -130,7 +134,8 @@ class MaskSettings:
     Attributes:
         kinds: of `KINDS`.
         garments: the user's own; each takes its weight beside the kinds' joint weight of 1.
-        colours: "natural" (usual ones for the kind, and a share of any other), "classic" (`CLASSIC`), or ``#rrggbb``.
+        colours: "natural" (usual ones for the kind), "classic" (`CLASSIC`), or ``#rrggbb``.
+        dyed: share of each kind in any other colour, where colours are "natural".
         patterns: of `PATTERNS`.
         patterned: share of each kind whose pattern is drawn; the rest is plain.
         valves: share of each kind that has a valve or two.
@@ -144,6 +149,7 @@ class MaskSettings:
     kinds: Iterable[str] | Mapping[str, float] = field(default_factory=lambda: dict(_USUAL))
     garments: tuple[Garment, ...] = ()
     colours: str | Iterable[str] | Mapping[str, float] = "natural"
+    dyed: Mapping[str, float] = field(default_factory=lambda: dict(_DYED))
     patterns: Iterable[str] | Mapping[str, float] = field(default_factory=lambda: dict(_PRINTED))
     patterned: Mapping[str, float] = field(default_factory=lambda: dict(_PATTERNED))
     valves: Mapping[str, float] = field(default_factory=lambda: dict(_VALVES))
@@ -156,7 +162,7 @@ class MaskSettings:
     def __post_init__(self) -> None:
         for name, allowed in (("kinds", KINDS), ("patterns", PATTERNS), ("states", STATES)):
             check_names(name, weights(getattr(self, name)), allowed)
-        for name in ("patterned", "valves"):
+        for name in ("dyed", "patterned", "valves"):
             if chosen := list(getattr(self, name)):
                 check_names(name, chosen, KINDS)
         if isinstance(self.colours, str):
@@ -165,9 +171,10 @@ class MaskSettings:
             for colour in weights(self.colours):
                 parse_colour(colour)
         for name in ("y_offset", "rotation", "fit"):
-            low, high = getattr(self, name)
-            if not low <= high:
-                raise ValueError(f"{name}: {low} to {high} is no range; the first number must not exceed the second")
+            ends = getattr(self, name)
+            if len(ends) != 2 or not ends[0] <= ends[1]:
+                told = " to ".join(map(str, ends))
+                raise ValueError(f"{name}: {told} is no range; give two numbers, the first not above the second")
 
     def as_key(self) -> dict[str, Any]:
         """Return what decides the masks, as plain values: of the user's garments what they are, not where they lie."""
@@ -200,7 +207,7 @@ def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
         choices = weights(settings.colours)
     colour = pick(draws[2], choices)
     if natural:
-        any_colour = draws[17] < _DYED.get(kind, 0.0)
+        any_colour = draws[17] < settings.dyed.get(kind, 0.0)
         colour = _dye(*draws[18:21]) if any_colour else _shifted(colour, draws[18:21])
     accents = {name: weight for name, weight in choices.items() if name != colour} or {"#f4f4f2": 1.0}
     accent = pick(draws[3], {**accents, "#f4f4f2": sum(accents.values())})
@@ -211,6 +218,7 @@ def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
         "surgical": _lighter(colour) if draws[11] < 0.5 else "#f6f7f7",
         "cloth": accent if draws[11] < 0.5 else "#1b1b1d",
     }
+    state = pick(draws[5], weights(settings.states))
     valved = draws[12] < settings.valves.get(kind, 0.0)
     return MaskSpec(
         kind=kind,
@@ -222,7 +230,7 @@ def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
         strap_colour=garment.strap_colour if garment else colour if same else "#1b1b1d" if dark else "#f1f1ef",
         straps=garment.straps if garment else _STRAPS.get(kind, "loops"),
         valves=0 if not valved else 2 if kind == "cloth" and draws[13] < 0.6 else 1,
-        state=pick(draws[5], weights(settings.states)),
+        state="under_chin" if state == "hanging" and kind in UNHUNG else state,
         ear=EARS[int(draws[14] * 2)],
         fit=round(_between(draws[6], settings.fit), 4),
         creases=round(0.5 + draws[15], 3),
@@ -236,7 +244,7 @@ def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
 def parse_colour(text: str) -> tuple[float, float, float]:
     """Return ``#rrggbb`` as three floats in [0, 1]; raises ValueError for anything else."""
     try:
-        if len(text) != 7 or text[0] != "#":
+        if len(text) != 7 or text[0] != "#" or not text[1:].isalnum():
             raise ValueError
         return int(text[1:3], 16) / 255, int(text[3:5], 16) / 255, int(text[5:7], 16) / 255
     except ValueError:
@@ -261,8 +269,17 @@ def _lighter(colour: str) -> str:
 
 
 def weights(choices: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
-    """Return names with their weights; a plain sequence weighs all the same."""
-    return dict(choices) if isinstance(choices, Mapping) else dict.fromkeys(choices, 1.0)
+    """Return names with their weights; a plain sequence weighs all the same.
+
+    Raises:
+        ValueError: a weight is negative or not finite, or all are 0.
+    """
+    if not isinstance(choices, Mapping):
+        return dict.fromkeys(choices, 1.0)
+    wrong = [name for name, weight in choices.items() if not 0 <= weight < inf]
+    if wrong or (choices and not any(choices.values())):
+        raise ValueError(f"weights {dict(choices)}: expected numbers from 0 on, at least one above it")
+    return dict(choices)
 
 
 def pick(draw: float, weights: Mapping[str, float]) -> str:

@@ -14,7 +14,7 @@ from ops.store import directory_md5
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-PARTS = ["apps", "assets_defs", "model_assets", "ops", "orchestration", "resources"]
+PARTS = ["apps", "assets_defs", "garments", "model_assets", "ops", "orchestration", "resources"]
 FILES = ["dagster.yaml", "dvc.yaml", "params.yaml", "workspace.yaml", ".dvcignore"]
 pytestmark = pytest.mark.slow
 

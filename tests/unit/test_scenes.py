@@ -20,7 +20,7 @@ from model_assets.registry import ModelUnavailable
 from ops import images
 from ops.label_formats import FORMATS, joined
 from ops.masking import LABELS, MaskSettings, decode_rle
-from ops.sample import _portraits, _resized
+from ops.sample import _resized, portraits
 from ops.scenes import export, flat_names, read_scenes
 from ops.stages import masks, photo
 from ops.store import Dataset, directory_md5
@@ -45,7 +45,7 @@ def process(raw: Path, folder: Path, wishes: photo.Wishes) -> None:
 def raw(tmp_path_factory) -> Path:
     """Four pictures: two people and a small third; one cut by the edge; the same one twice, under clashing names."""
     folder = tmp_path_factory.mktemp("raw")
-    collins, hopper = _portraits()
+    collins, hopper = portraits()
     beside, small = np.zeros((512, 150, 3), np.uint8), _resized(hopper, 150, 176)
     beside[-176:] = small
     pictures = {TRIO: np.hstack([collins, _resized(hopper, 437, 512), beside]), CUT: collins[:, 195:]}
