@@ -31,6 +31,7 @@ SMALLEST = 12
 
 _HUNG = np.array([152, 234, 454])  # chin and ears, and how far below them something may hang, in face widths
 _DROP = np.array([[0.5], [1.0], [1.0]], np.float32)
+_LENS = 0.75  # share of an eye's softness that is the camera's, not the eye's
 _NOTHING = np.empty((0, 0), np.float32)
 _LENGTH = 9  # points along a strap
 _TOP = 6.3  # height in the canonical mesh, cm: triangles all above it are out of reach of masks and straps,
@@ -172,7 +173,7 @@ def render(
     own = {garment.name: garment for garment in garments}[spec.garment] if spec.garment else None
     layer, (x, y) = _draw(prepared, spec, own)
     light, (x1, y1), coarse = prepared.light, prepared.roi[:2], prepared.coarse
-    sigma = float(np.sqrt(max(light.blur**2 - 0.3**2, 0.0)))
+    sigma = float(np.sqrt(max((_LENS * light.blur) ** 2 - 0.3**2, 0.0)))
     if sigma > 0.25:
         layer = blur(layer, sigma)
     height, width = layer.shape[:2]

@@ -115,7 +115,7 @@ def _made(kind: str, size: int, cut: int) -> Floats:
     """Return the brightness of one of `_CUTS` pieces of a kind: how it is sewn, its weave, its folds, its imprint."""
     u, v = uv(size)
     rng = np.random.Generator(np.random.PCG64(cut + 100))
-    value = _MADE[kind](u, v) * _weave(size)
+    value = _MADE[kind](u, v) * (1 + rng.uniform(0.008, 0.034) * _weave(size))
     if kind in _FOLDED:
         value = value * (1 + _FOLDED[kind] * _folds(rng, u, v))
     if kind in {"kn95", "n95"} and cut % 2:
@@ -253,6 +253,6 @@ def _nose_clip(size: int) -> NDArray[np.uint8]:
 
 
 def _weave(size: int) -> Floats:
-    """Return fine grain of the cloth, about 1."""
+    """Return the fine grain of cloth, deviation 1."""
     rng = np.random.Generator(np.random.PCG64(11))
-    return (1 + 0.012 * np.clip(rng.standard_normal((size, size)), -2, 2)).astype(np.float32)
+    return np.asarray(np.clip(rng.standard_normal((size, size)), -2, 2), np.float32)

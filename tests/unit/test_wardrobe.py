@@ -333,7 +333,8 @@ def test_wishes_take_the_presets_place_and_empty_ones_leave_it(tmp_path):
     assert settings.states == PRESETS["clinic"].states
     assert chosen("street") == PRESETS["street"]
     assert PRESETS["clinic"].seed == 0, "presets stay as they are"
-    assert {spec.state for spec in drawn("street", 40, states=["hanging"])} == {"hanging"}
+    assert {spec.state for spec in drawn("street", 40, kinds=["cloth"], states=["hanging"])} == {"hanging"}
+    assert {spec.state for spec in drawn("street", 40, kinds=["gaiter"], states=["hanging"])} == {"under_chin"}
     assert chosen("street", garments=garment(tmp_path / "mine")).garments[0].name == "mine"
 
 
