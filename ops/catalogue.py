@@ -91,6 +91,7 @@ def make_catalogue(
     check_names("preset", presets, tuple(PRESETS))
     sitters = [Sitter(pixels, face, prepare(pixels, face), _shown(pixels, face)) for pixels, face in portraits]
     sheets = [
+        _overview(sitters),
         _kinds(sitters),
         _patterns(sitters),
         _details(sitters),
@@ -108,6 +109,22 @@ def make_catalogue(
     for name, data in files.items():
         write_atomic(folder / name, data)
     return [folder / name for name in files]
+
+
+def _overview(sitters: Sequence[Sitter]) -> Sheet:
+    looks = [
+        _spec("surgical"),
+        _spec("kn95", "#232427"),
+        _printed("cloth", "checks", 1),
+        replace(_spec("n95"), valves=1),
+        _printed("gaiter", "plaid", 1),
+    ]
+    cells = []
+    for sitter in sitters:
+        x, y, side = sitter.shown
+        cells.append(Cell(sitter.pixels[y : y + side, x : x + side], ("as photographed",)))
+        cells += [_cell(sitter, look, look.kind) for look in looks]
+    return Sheet("overview", "At a glance", "The same portraits, bare and masked.", 1 + len(looks), {"masks": cells})
 
 
 def _kinds(sitters: Sequence[Sitter]) -> Sheet:

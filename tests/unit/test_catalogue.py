@@ -19,7 +19,7 @@ from tests.posed import posed
 
 ROOT = Path(__file__).resolve().parents[2]
 DOC = ROOT / "docs" / "masks.md"
-SUBJECTS = ("kinds", "patterns", "details", "states", "yaws", "presets", "own")
+SUBJECTS = ("overview", "kinds", "patterns", "details", "states", "yaws", "presets", "own")
 HOSTILE = '<img src=x onerror="alert(1)">&amp;'
 
 
