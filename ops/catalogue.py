@@ -76,7 +76,7 @@ def make_catalogue(
     """Write ``catalogue_*.jpg``, a sheet a subject, and ``index.html``, a page that needs no other file.
 
     Args:
-        folder: made where it is missing; sheets of an earlier catalogue that this one lacks are removed.
+        folder: made where it is missing; an earlier sheet of own garments is removed where there are none now.
         portraits: frontal faces to try masks on, one or more.
         garments: the user's own.
         presets: whose draws to show.
@@ -104,8 +104,8 @@ def make_catalogue(
     files = {f"catalogue_{sheet.name}.jpg": _jpeg(_laid_out(sheet)) for sheet in sheets}
     files["index.html"] = _page(sheets).encode()
     folder.mkdir(parents=True, exist_ok=True)
-    for old in {path.name for path in folder.glob("catalogue_*.jpg")} - files.keys():
-        (folder / old).unlink()
+    if not garments:
+        (folder / "catalogue_own.jpg").unlink(missing_ok=True)
     for name, data in files.items():
         write_atomic(folder / name, data)
     return [folder / name for name in files]
@@ -186,7 +186,7 @@ def _states(sitters: Sequence[Sitter]) -> Sheet:
 def _worn(sitter: Sitter, spec: MaskSpec) -> Cell:
     """Return a cell that tells what the mask leaves to be seen."""
     region = render(sitter.pixels, sitter.face, spec, prepared=sitter.prepared).full_region()
-    visible = visible_fractions(sitter.face, region)
+    visible = visible_fractions(sitter.face, region, sitter.prepared.front_part)
     return _cell(sitter, spec, spec.state, visible.state, visible.label)
 
 

@@ -92,8 +92,8 @@ SHAPES: dict[str, Shape] = {
     "surgical": Shape(
         width=lambda v: 4.75 - 0.12 * np.sin(np.pi * v),
         top=lambda u: 0.12 + 1.0 * np.abs(u) ** 1.7,
-        bottom=lambda u: 5.85 - 1.8 * np.abs(u) ** 2.6,
-        lift=lambda u, v: 0.012 + 0.032 * _dome(u, v) ** 0.7 + 0.012 * np.exp(-(((np.abs(u) - 0.86) / 0.1) ** 2)) * v,
+        bottom=lambda u: 5.85 - 1.7 * np.abs(u) ** 3.2,
+        lift=lambda u, v: 0.012 + 0.032 * _dome(u, v) ** 0.7 + 0.022 * np.exp(-(((np.abs(u) - 0.86) / 0.1) ** 2)) * v,
     ),
     "kn95": Shape(
         width=lambda v: 4.7 - 0.5 * np.abs(2 * v - 1) ** 2,
@@ -186,11 +186,11 @@ def straps(surface: Surface, mesh: Floats, frame: Frame, spec: MaskSpec, width: 
         return np.empty((0, 9, 3, 3), np.float32)
     out = np.empty((4, 9, 3, 3), np.float32)
     ends = _STRAP_ENDS["loops" if spec.state == "hanging" else spec.straps]
-    bow = 0.055 if spec.straps == "bands" else 0.02
-    compiled(_straps)(surface.vertices, mesh, frame.axes, frame.unit, _EARS, ends, bow, width, out)
+    bow, fade = (0.055, 3.0) if spec.straps == "bands" else (0.02, 99.0)  # bands vanish in the hair
+    compiled(_straps)(surface.vertices, mesh, frame.axes, frame.unit, _EARS, ends, bow, fade, width, out)
     if spec.state != "hanging":
         return out
-    side = 0 if spec.ear == "left" else 2
+    side = 0 if _ear(mesh, frame, spec) == "left" else 2
     return out[side : side + 2]
 
 
@@ -245,9 +245,15 @@ def _chart(kind: str, state: str) -> tuple[NDArray[np.float64], NDArray[np.float
     return u * shape.width(v), top + (bottom - top) * v
 
 
+def _ear(mesh: Floats, frame: Frame, spec: MaskSpec) -> str:
+    """Return the ear that a hanging mask hangs on: the nearer one where the head is turned by 40 degrees or more."""
+    nearer = float(mesh[234, 2] - mesh[454, 2]) / frame.unit  # positive where the right one is nearer
+    return spec.ear if abs(nearer) < 0.64 else "right" if nearer > 0 else "left"
+
+
 def _hung(mesh: Floats, frame: Frame, spec: MaskSpec) -> Floats:
     """Return the grid of a mask that hangs from one ear: folded along its pleats, its far side lowest."""
-    side = -1.0 if spec.ear == "left" else 1.0
+    side = -1.0 if _ear(mesh, frame, spec) == "left" else 1.0
     ends = _EARS[0 if side < 0 else 2]
     out, down, back = frame.axes
     ear = mesh[ends].mean(0) + (side * 0.03 * out - 0.02 * down + 0.06 * back) * frame.unit
@@ -256,7 +262,7 @@ def _hung(mesh: Floats, frame: Frame, spec: MaskSpec) -> Floats:
     fall = 0.1 + 0.78 * along * spec.fit
     sway = 0.1 * np.sin(radians(4 * spec.rotation)) * along
     wide = 0.38 + 0.1 * np.sin(np.pi * along)
-    curl = 0.05 * np.sin(2.2 * np.pi * across + 1.3 * along + spec.texture_seed % 7)
+    curl = 0.09 * np.sin(2.2 * np.pi * across + 1.3 * along + spec.texture_seed % 7)
     place = (
         fall[..., None] * down
         + (side * (0.03 + sway) - side * across * wide * 0.75)[..., None] * out
@@ -274,7 +280,16 @@ def _profile() -> tuple[NDArray[np.float64], ...]:
 
 
 def _straps(
-    cloth: Any, mesh: Any, axes: Any, unit: float, ears: Any, shifts: Any, rise: float, width: float, out: Any
+    cloth: Any,
+    mesh: Any,
+    axes: Any,
+    unit: float,
+    ears: Any,
+    shifts: Any,
+    rise: float,
+    fade: float,
+    width: float,
+    out: Any,
 ) -> None:
     """Run bands in an arc from the cloth's corners to the ears, a little nearer lest they sink into the cheek."""
     last = out.shape[1] - 1
@@ -292,8 +307,9 @@ def _straps(
                 place = start + (end - start) * share + bow * np.sin(np.pi * share**0.8)
                 out[n, step, 1, c] = place if c < 2 else place - 0.025 * unit
         x, y = out[n, last, 1, 0] - out[n, 0, 1, 0], out[n, last, 1, 1] - out[n, 0, 1, 1]
-        half = 0.5 * width / max((x * x + y * y) ** 0.5, 1e-6)
+        whole = 0.5 * width / max((x * x + y * y) ** 0.5, 1e-6)
         for step in range(last + 1):
+            half = whole * min(1.0, fade * (1.0 - step / last) + 0.05)
             for edge in (0, 2):
                 out[n, step, edge] = out[n, step, 1]
                 out[n, step, edge, 0] -= (edge - 1) * y * half

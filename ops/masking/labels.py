@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ops.records import Box, Face, Floats
+    from ops.records import Face, Floats
 
 OUT = 0.4
 """Share of nose, mouth or chin from which on, when it is to be seen, the part counts as out."""
@@ -67,19 +67,19 @@ def visible_fractions(
     return Visible(*(_visible(face.mesh[list(part), :2], region, front) for part in (NOSTRILS, MOUTH, CHIN)))
 
 
-def polygons(region: NDArray[np.bool_], box: Box) -> list[list[float]]:
-    """Return a region's outer outlines, largest first, each as x1, y1, x2, y2, ... in pixels, to about half a pixel.
+def in_sight(face: Face, shape: tuple[int, ...]) -> bool:
+    """Tell whether any of nostrils, mouth and chin lies inside a picture of that height and width."""
+    points = face.mesh[list(NOSTRILS + MOUTH + CHIN), :2]
+    return bool(((points >= 0) & (points < (shape[1], shape[0]))).all(1).any())
 
-    Args:
-        region: of the whole picture.
-        box: that holds all of it.
-    """
+
+def polygons(region: NDArray[np.bool_]) -> list[list[float]]:
+    """Return a region's outer outlines, largest first, each as x1, y1, x2, y2, ... in pixels, to about half a pixel."""
     import cv2
 
-    x1, y1, x2, y2 = (int(n) for n in box)
-    part = region[y1:y2, x1:x2].astype(np.uint8)
-    rings, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(x1, y1))
-    simple = [cv2.approxPolyDP(ring, 0.7, True)[:, 0] for ring in sorted(rings, key=cv2.contourArea, reverse=True)]
+    rings, _ = cv2.findContours(region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    fine = 0.7 if region.sum() > 1000 else 0.3
+    simple = [cv2.approxPolyDP(ring, fine, True)[:, 0] for ring in sorted(rings, key=cv2.contourArea, reverse=True)]
     return [(ring + 0.5).ravel().tolist() for ring in simple if len(ring) > 2]
 
 

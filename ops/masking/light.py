@@ -134,7 +134,7 @@ def _measure(skin: Any, luma: Any, found: Any) -> None:
         total += _WEIGHTS[c] * cast[c]
     tone, total = max(total, 1e-3), 0.0
     for c in range(3):
-        cast[c] = min(max(1 + 0.4 * (cast[c] / tone / _SKIN_TONE[c] - 1), 0.9), 1.1)
+        cast[c] = min(max(1 + 0.45 * (cast[c] / tone / _SKIN_TONE[c] - 1), 0.82), 1.2)
         total += _WEIGHTS[c] * cast[c]
     for c in range(3):
         cast[c] /= total

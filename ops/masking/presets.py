@@ -59,5 +59,7 @@ def chosen(preset: str, *, seed: int = 0, garments: Path | None = None, **wishes
         ValueError: the preset is unknown, or a wish or garment is wrong.
     """
     check_names("preset", (preset,), tuple(PRESETS))
+    if garments and not garments.is_dir():
+        raise ValueError(f"garments: {garments} is no folder")
     own = load_garments(garments) if garments else ()
     return replace(PRESETS[preset], seed=seed, garments=own, **{name: wish for name, wish in wishes.items() if wish})

@@ -130,7 +130,7 @@ def _motif(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
     bends = [rng.uniform(-0.3, 0.3) / n * np.cos(n * turn + rng.uniform(0, 6)) for n in range(2, 7)]
     reach = rng.uniform(0.14, 0.3) * (1 + np.sum(bends, 0))
     out = np.zeros((size, size), np.uint8)
-    x, y, hole = rng.choice([0.35, 0.5, 0.5, 0.5, 0.65]), rng.uniform(0.45, 0.65), rng.uniform(0, 0.045)
+    x, y, hole = rng.choice([0.35, 0.5, 0.5, 0.5, 0.65]), rng.uniform(0.45, 0.65), max(rng.uniform(-0.1, 0.045), 0)
     compiled(_paint)(reach, x, y, hole, out)
     return out
 

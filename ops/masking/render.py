@@ -11,7 +11,7 @@ import numpy as np
 
 from ops.masking import chart, compose, garments, textures
 from ops.masking.camera import blur, grain_tile, recompress
-from ops.masking.labels import encode_rle
+from ops.masking.labels import in_sight
 from ops.masking.light import Light, estimate
 from ops.masking.occlusion import in_front
 from ops.raster import compiled, nearest, planes
@@ -104,10 +104,6 @@ class Masked:
         """Return the region for the whole picture."""
         return self._full(self.region)
 
-    def region_rle(self) -> dict[str, list[int]]:
-        """Return the whole picture's region as COCO's uncompressed run lengths."""
-        return encode_rle(self.full_region())
-
     def _full(self, part: NDArray[Any]) -> NDArray[Any]:
         full = np.zeros(self.picture.shape[:2], part.dtype)
         x, y = self.offset
@@ -122,6 +118,10 @@ def prepare(pixels: Picture, face: Face) -> PreparedFace:
         MaskingError: the face is too small, or the part that a mask would cover lies outside of the picture.
     """
     mesh = face.mesh
+    if not np.isfinite(mesh).all():
+        raise MaskingError("the face's mesh is not finite")
+    if not in_sight(face, pixels.shape):
+        raise MaskingError("nose, mouth and chin lie outside of the picture")
     frame = chart.head_frame(mesh)
     net = chart.control_net(mesh, frame)
     controls = net.reshape(-1, 3)
@@ -143,6 +143,8 @@ def prepare(pixels: Picture, face: Face) -> PreparedFace:
     normals = np.zeros_like(mesh)
     compiled(_vertex_normals)(mesh, triangles, normals)
     left, top, right, bottom = _inside(_bounds(np.concatenate([mesh, controls])), margin, picture)
+    if right - left < SMALLEST or bottom - top < SMALLEST:
+        raise MaskingError("the face lies outside of the picture")
     part, within = pixels[top:bottom, left:right], mesh - np.array([left, top, 0], np.float32)
     light = estimate(part, within, normals, frame.unit, (left, top))
     return PreparedFace(roi, scale, coarse, frame, net, mesh, depth, light, in_front(pixels, mesh, frame, roi))

@@ -10,7 +10,6 @@ from colorsys import hsv_to_rgb
 from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from itertools import accumulate
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ EARS = ("left", "right")
 _USUAL = {"surgical": 8, "cloth": 5, "kn95": 3, "n95": 2, "gaiter": 1, "duckbill": 0.7, "respirator": 0.3}
 _PRINTED = {"plain": 4, **dict.fromkeys(PATTERNS[1:], 1)}
 _PATTERNED = {"cloth": 1.0, "gaiter": 1.0, "surgical": 0.12, "kn95": 0.1}
-_DYED = {"cloth": 0.6, "gaiter": 0.5, "surgical": 0.3, "kn95": 0.3, "duckbill": 0.2, "n95": 0.15}
+_DYED = {"cloth": 0.6, "gaiter": 0.5, "surgical": 0.3, "kn95": 0.15, "duckbill": 0.1, "n95": 0.06}
 _VALVES = {"n95": 0.35, "kn95": 0.15, "duckbill": 0.15, "cloth": 0.2}
 UNHUNG = ("gaiter", "respirator")
 """Kinds without loops to hang by: they are pulled under the chin instead."""
@@ -71,7 +70,7 @@ class MaskSpec:
         straps: one of `STRAPS`.
         valves: exhalation valves, 0 to 2.
         state: how it is worn, one of `STATES`.
-        ear: one of `EARS`, the viewer's left or right: where a hanging mask hangs.
+        ear: one of `EARS`, the viewer's left or right: where a hanging mask hangs, unless that ear is turned away.
         fit: size against the face, 1 is snug.
         creases: how creased it is, 1 is usual.
         y_offset: shift down the face as a share of its height (forehead to chin).
@@ -122,7 +121,8 @@ class MaskSpec:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> MaskSpec:
         """Return the spec that `as_row` wrote; further columns are ignored."""
-        return cls(**{field.name: row[field.name] for field in fields(cls)})
+        whole: dict[str, Any] = {"valves": int, "texture_seed": int}  # a column with gaps holds floats
+        return cls(**{field.name: whole.get(field.name, lambda n: n)(row[field.name]) for field in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,20 +161,25 @@ class MaskSettings:
 
     def __post_init__(self) -> None:
         for name, allowed in (("kinds", KINDS), ("patterns", PATTERNS), ("states", STATES)):
-            check_names(name, weights(getattr(self, name)), allowed)
+            chosen = weights(name, getattr(self, name))
+            check_names(name, chosen, allowed)
+            object.__setattr__(self, name, chosen)
         for name in ("dyed", "patterned", "valves"):
-            if chosen := list(getattr(self, name)):
-                check_names(name, chosen, KINDS)
+            shares = {kind: _number(name, share, 0, 1) for kind, share in getattr(self, name).items()}
+            check_names(name, shares or KINDS, KINDS)
+            object.__setattr__(self, name, shares)
         if isinstance(self.colours, str):
             check_names("colours", (self.colours,), PALETTES)
         else:
-            for colour in weights(self.colours):
+            object.__setattr__(self, "colours", weights("colours", self.colours))
+            for colour in self.colours:
                 parse_colour(colour)
-        for name in ("y_offset", "rotation", "fit"):
-            ends = getattr(self, name)
+        for name, low, high in (("y_offset", -0.5, 0.5), ("rotation", -45, 45), ("fit", 0.5, 2)):
+            ends = tuple(_number(name, end, low, high) for end in getattr(self, name))
             if len(ends) != 2 or not ends[0] <= ends[1]:
                 told = " to ".join(map(str, ends))
                 raise ValueError(f"{name}: {told} is no range; give two numbers, the first not above the second")
+            object.__setattr__(self, name, ends)
 
     def as_key(self) -> dict[str, Any]:
         """Return what decides the masks, as plain values: of the user's garments what they are, not where they lie."""
@@ -193,24 +198,25 @@ def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
         for part in ("", "/dye")
         for word in struct.unpack("<16I", hashlib.blake2b(f"{settings.seed}/{key}{part}".encode()).digest())
     ]
-    kinds = weights(settings.kinds)
+    kinds = weights("kinds", settings.kinds)
     own = {garment.name: garment.weight * sum(kinds.values()) for garment in settings.garments}
     name = pick(draws[0], {**kinds, **own})
     garment = next((garment for garment in settings.garments if garment.name == name), None)
     kind = garment.kind if garment else name
     printed = draws[16] < settings.patterned.get(kind, 0.0) and not garment
-    pattern = pick(draws[1], weights(settings.patterns)) if printed else "plain"
+    pattern = pick(draws[1], weights("patterns", settings.patterns)) if printed else "plain"
     natural = settings.colours == "natural"
     if isinstance(settings.colours, str):
         choices = dict(NATURAL[kind]) if natural else dict.fromkeys(CLASSIC, 1.0)
     else:
-        choices = weights(settings.colours)
+        choices = weights("colours", settings.colours)
     colour = pick(draws[2], choices)
     if natural:
         any_colour = draws[17] < settings.dyed.get(kind, 0.0)
         colour = _dye(*draws[18:21]) if any_colour else _shifted(colour, draws[18:21])
-    accents = {name: weight for name, weight in choices.items() if name != colour} or {"#f4f4f2": 1.0}
-    accent = pick(draws[3], {**accents, "#f4f4f2": sum(accents.values())})
+    accents = {name: weight for name, weight in choices.items() if _apart(name, colour)}
+    accents |= {name: sum(accents.values()) or 1.0 for name in ("#f4f4f2", "#26272a") if _apart(name, colour)}
+    accent = pick(draws[3], accents)
     dark = sum(parse_colour(colour)) < 0.9
     same = draws[4] < (0.6 if kind == "cloth" else 0.25)
     bound = {"surgical": 0.0 if dark else 0.4, "cloth": 0.3}.get(kind, 0.0)
@@ -218,18 +224,18 @@ def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
         "surgical": _lighter(colour) if draws[11] < 0.5 else "#f6f7f7",
         "cloth": accent if draws[11] < 0.5 else "#1b1b1d",
     }
-    state = pick(draws[5], weights(settings.states))
-    valved = draws[12] < settings.valves.get(kind, 0.0)
+    state = pick(draws[5], weights("states", settings.states))
+    valved = draws[12] < settings.valves.get(kind, 0.0) and not garment
     return MaskSpec(
         kind=kind,
         colour=colour,
         accent=accent,
-        trim=trims[kind] if draws[10] < bound else colour,
+        trim=trims[kind] if draws[10] < bound and not garment else colour,
         pattern=pattern,
         garment=garment.name if garment else "",
         strap_colour=garment.strap_colour if garment else colour if same else "#1b1b1d" if dark else "#f1f1ef",
         straps=garment.straps if garment else _STRAPS.get(kind, "loops"),
-        valves=0 if not valved else 2 if kind == "cloth" and draws[13] < 0.6 else 1,
+        valves=0 if not valved else 2 if kind == "cloth" and draws[13] < 0.25 else 1,
         state="under_chin" if state == "hanging" and kind in UNHUNG else state,
         ear=EARS[int(draws[14] * 2)],
         fit=round(_between(draws[6], settings.fit), 4),
@@ -244,7 +250,7 @@ def draw_spec(key: str, settings: MaskSettings | None = None) -> MaskSpec:
 def parse_colour(text: str) -> tuple[float, float, float]:
     """Return ``#rrggbb`` as three floats in [0, 1]; raises ValueError for anything else."""
     try:
-        if len(text) != 7 or text[0] != "#" or not text[1:].isalnum():
+        if len(text) != 7 or text[0] != "#" or not (text.isascii() and text[1:].isalnum()):
             raise ValueError
         return int(text[1:3], 16) / 255, int(text[3:5], 16) / 255, int(text[5:7], 16) / 255
     except ValueError:
@@ -253,8 +259,14 @@ def parse_colour(text: str) -> tuple[float, float, float]:
 
 def _dye(hue: float, depth: float, light: float) -> str:
     """Return any colour that cloth is dyed in, more often strong than pale."""
-    rgb = hsv_to_rgb(hue, 0.15 + 0.8 * depth**0.7, 0.35 + 0.63 * light**0.6)
+    value = 0.35 + 0.63 * light**0.6
+    rgb = hsv_to_rgb(hue, min(0.15 + 0.8 * depth**0.7, 0.72 / value), value)
     return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
+
+
+def _apart(one: str, other: str) -> bool:
+    """Tell whether two colours can be told apart on cloth."""
+    return max(abs(a - b) for a, b in zip(parse_colour(one), parse_colour(other), strict=True)) > 0.15
 
 
 def _shifted(colour: str, draws: Iterable[float]) -> str:
@@ -268,18 +280,25 @@ def _lighter(colour: str) -> str:
     return "#" + "".join(f"{round(255 * (0.5 + 0.5 * part)):02x}" for part in parse_colour(colour))
 
 
-def weights(choices: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
+def weights(what: str, choices: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
     """Return names with their weights; a plain sequence weighs all the same.
 
     Raises:
-        ValueError: a weight is negative or not finite, or all are 0.
+        ValueError: there is no name, a weight is no number from 0 on, or all are 0.
     """
-    if not isinstance(choices, Mapping):
-        return dict.fromkeys(choices, 1.0)
-    wrong = [name for name, weight in choices.items() if not 0 <= weight < inf]
-    if wrong or (choices and not any(choices.values())):
-        raise ValueError(f"weights {dict(choices)}: expected numbers from 0 on, at least one above it")
-    return dict(choices)
+    named = dict(choices) if isinstance(choices, Mapping) else dict.fromkeys(choices, 1.0)
+    if not named:
+        raise ValueError(f"{what}: none given")
+    named = {name: _number(what, weight, 0, 1e6) for name, weight in named.items()}
+    if not any(named.values()):
+        raise ValueError(f"{what}: all weights are 0")
+    return named
+
+
+def _number(what: str, value: float, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ValueError(f"{what}: {value!r}; expected a number from {low:g} to {high:g}")
+    return float(value)
 
 
 def pick(draw: float, weights: Mapping[str, float]) -> str:

@@ -155,7 +155,7 @@ def _surgical(u: Any, v: Any) -> Any:
     inside = np.clip((0.95 - np.abs(u)) / 0.05, 0, 1)
     for place in (0.3, 0.47, 0.64):
         d = v - place + 0.01 * u**2
-        value = value + inside * np.where(d > 0, -0.15 * np.exp(-d / 0.022), 0.05 * np.exp(d / 0.03))
+        value = value + inside * np.where(d > 0, -0.2 * np.exp(-d / 0.022), 0.06 * np.exp(d / 0.03))
     value = value + np.clip(1 - np.abs(v - 0.045) / 0.02, 0, 1) * 0.05 * (np.abs(u) < 0.4)
     return value * _hem(v, 0.09) * _welds(u, v, 0.025) * (1 - 0.08 * _line(np.abs(u), 0.95, 0.012))
 

@@ -24,7 +24,8 @@ from ops.masking import (
     render,
     visible_fractions,
 )
-from ops.stages import refusal
+from ops.masking.labels import HALF
+from ops.stages import digest_of, refusal
 from ops.stages.faces import BOX, ORIGIN, POSE, about, face_of
 from ops.store import DONE, SKIPPED, Column, Item, fingerprint, row, rows_of, write_atomic
 
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import pyarrow as pa
+    from numpy.typing import NDArray
 
-    from ops.masking import PreparedFace
+    from ops.masking import Masked, PreparedFace
     from ops.records import Face, Picture
     from ops.store import Row
 
-VERSION = 2
+DRAWING = ("masking", "raster.py")
+"""Operations that decide what a mask looks like."""
+
 DRAWN = (
     Column("variant", "int32", "which variant of the frame, from 0"),
     Column("alpha", "string", "soft alpha of mask and contact shadow, 8-bit PNG of the picture's size"),
@@ -90,7 +94,7 @@ def plan(
     faces: pd.DataFrame, data: Path, settings: MaskSettings, *, variants: int, min_face_px: int, quality: int
 ) -> list[Item]:
     """List the frames to mask: ``faces`` holds the done rows of face geometry, ``data`` is the data folder."""
-    made_with = [settings.as_key(), variants, min_face_px, quality, VERSION]
+    made_with = [settings.as_key(), variants, min_face_px, quality, digest_of(*DRAWING)]
     return [
         Item(
             fingerprint(rows[0]["fingerprint"], made_with),
@@ -178,32 +182,53 @@ def wear(
         The picture with its faces masked; for each mask its labels and its alpha as 8-bit grey, full size; and columns
         with a reason for each face that stayed bare.
     """
-    picture, worn, bare = pixels, [], []
-    for face, prepared in ready:
+    picture, bare = pixels, []
+    drawn: list[tuple[Face, PreparedFace, Masked]] = []
+    for face, prepared in sorted(ready, key=lambda pair: pair[0].box.area):  # who is further away first
         spec = draw_spec(f"{key}/{face.index}/{variant}", settings)
         try:
             masked = render(picture, face, spec, prepared=prepared, garments=settings.garments)
         except MaskingError as error:
-            bare.append(
-                {**about(face), "variant": variant, "label": LABELS[1]} | {"status": SKIPPED, "reason": error.reason}
-            )
+            bare.append(_left_bare(face, variant, error.reason))
             continue
-        picture, region = masked.picture, masked.full_region()
-        visible = visible_fractions(face, region, prepared.front_part)
-        labels = {
-            **about(face),
-            "variant": variant,
-            "region": json.dumps(encode_rle(region)),
-            "polygon": json.dumps(polygons(region, masked.box)),
-            "label": visible.label,
-            "mask_state": visible.state,
-            **dict(zip(("mask_x1", "mask_y1", "mask_x2", "mask_y2"), masked.box, strict=True)),
-            **{f"hidden_{part}": 1 - share for part, share in visible._asdict().items()},
-            **prepared.light.as_row(),
-            **spec.as_row(),
-        }
-        worn.append((labels, np.rint(masked.full_alpha() * 255).astype(np.uint8)))
-    return picture, worn, bare
+        picture = masked.picture
+        drawn.append((face, prepared, masked))
+    worn = []
+    over = np.zeros(pixels.shape[:2], np.float32)
+    for face, prepared, masked in reversed(drawn):
+        alpha = masked.full_alpha() * (1 - over)
+        region = masked.full_region() & (alpha >= HALF)
+        rings = polygons(region)
+        if rings:
+            labels = {**about(face), "variant": variant, **_labels(face, prepared, masked.spec, region, rings)}
+            worn.append((labels, np.rint(alpha * 255).astype(np.uint8)))
+        else:
+            bare.append(_left_bare(face, variant, "the mask is hidden by that of another face"))
+        over = np.maximum(over, masked.full_alpha())
+    return picture, sorted(worn, key=lambda one: one[0]["face"]), bare
+
+
+def _left_bare(face: Face, variant: int, reason: str) -> dict[str, Any]:
+    return {**about(face), "variant": variant, "label": LABELS[1], "status": SKIPPED, "reason": reason}
+
+
+def _labels(
+    face: Face, prepared: PreparedFace, spec: MaskSpec, region: NDArray[np.bool_], rings: list[list[float]]
+) -> dict[str, Any]:
+    """Return what a mask's pixels that are to be seen say, and what was drawn."""
+    visible = visible_fractions(face, region, prepared.front_part)
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    return {
+        "region": json.dumps(encode_rle(region)),
+        "polygon": json.dumps(rings),
+        "label": visible.label,
+        "mask_state": visible.state,
+        **{f"mask_{side}": float(n) for side, n in zip(("x1", "y1", "x2", "y2"), box, strict=True)},
+        **{f"hidden_{part}": 1 - share for part, share in visible._asdict().items()},
+        **prepared.light.as_row(),
+        **spec.as_row(),
+    }
 
 
 def logs(unseen: pd.DataFrame, table: pa.Table) -> dict[str, bytes]:

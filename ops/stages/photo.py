@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ops import frames, images
 from ops.faces import find_faces
 from ops.masking import MaskSettings
-from ops.stages import crops, masks, refusal
+from ops.stages import crops, digest_of, masks, refusal
 from ops.stages.crops import cut_out
 from ops.stages.faces import BOX, ORIGIN, POSE, about
 from ops.stages.masks import get_ready, wear
@@ -68,7 +68,7 @@ def columns(wishes: Wishes) -> tuple[Column, ...]:
 
 def plan(root: Path, only: str | None, wishes: Wishes, models: FaceModels) -> tuple[list[Item], list[Row]]:
     """List a folder's files, or the one file ``only`` in it; refused files come back as rows."""
-    masks_wanted = None if wishes.masks is None else wishes.masks.as_key()
+    masks_wanted = None if wishes.masks is None else [wishes.masks.as_key(), digest_of(*masks.DRAWING)]
     made_with = [asdict(replace(wishes, masks=None)), masks_wanted, models.versions(), VERSION]
     items: list[Item] = []
     told: list[Row] = []

@@ -92,11 +92,11 @@ def test_every_sheet_is_a_picture_of_the_same_width_that_fits_the_docs(made):
         assert (width, height > 200) == (1016, True)
 
 
-def test_the_same_catalogue_has_the_same_bytes_and_sweeps_only_its_own_sheets(made, tmp_path, portraits, own):
-    (tmp_path / "catalogue_gone.jpg").write_bytes(b"of an earlier catalogue")
+def test_the_same_catalogue_has_the_same_bytes_and_sweeps_nothing_of_the_users(made, tmp_path, portraits, own):
+    (tmp_path / "catalogue_mine.jpg").write_bytes(b"the user's")
     (tmp_path / "holiday.jpg").write_bytes(b"the user's")
     make_catalogue(tmp_path, portraits, own)
-    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in made.iterdir()} | {"holiday.jpg"}
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in made.iterdir()} | {"holiday.jpg", "catalogue_mine.jpg"}
     for path in made.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 

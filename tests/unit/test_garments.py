@@ -119,7 +119,7 @@ def test_polygons_outline_the_region():
     masked = render(SKIN, posed(CENTRE, WIDTH, yaw=25), draw_spec("a", MaskSettings(kinds=("surgical",))))
     region = masked.full_region()
     filled = np.zeros(region.shape, np.uint8)
-    for ring in polygons(region, masked.box):
+    for ring in polygons(region):
         points = np.array(ring).reshape(-1, 2) - 0.5
         cv2.fillPoly(filled, [np.round(points).astype(np.int32)], 1)
     holes = cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3)))

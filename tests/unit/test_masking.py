@@ -19,7 +19,7 @@ from ops.masking import (
     render,
     visible_fractions,
 )
-from ops.masking.spec import CLASSIC
+from ops.masking.spec import CLASSIC, parse_colour
 from tests.posed import posed
 
 SQUARE = np.ones((3, 3), np.uint8)
@@ -88,7 +88,7 @@ def test_draws_depend_on_key_and_seed_alone():
         ({"states": ("half",)}, "states: 'half'; allowed are correct, nose_out"),
         ({"colours": "pastel"}, "colours: 'pastel'; allowed are natural, classic"),
         ({"colours": ("blue",)}, "colour 'blue': expected #rrggbb"),
-        ({"rotation": (5, -5)}, "rotation: 5 to -5"),
+        ({"rotation": (5, -5)}, "rotation: 5.0 to -5.0"),
     ],
 )
 def test_wrong_settings_name_what_is_allowed(settings, message):
@@ -151,12 +151,18 @@ def test_a_grey_photograph_gets_a_grey_mask(picture):
 
 def test_faces_over_the_border_small_faces_and_faces_outside(picture):
     height, width = picture.shape[:2]
-    for x, y in ((5, 100), (width - 5, 100), (200, 5), (200, height - 10)):
+    for x, y in ((5, 100), (width - 5, 100), (200, 5), (200, height - 60)):
         masked = render(picture, posed((x, y), 150), draw_spec("a"))
         assert masked.full_region().any()
         assert masked.box == masked.box.clipped(width, height)
     with pytest.raises(MaskingError, match="at least 12 are needed"):
         render(picture, posed(width=9), draw_spec("a"))
+    with pytest.raises(MaskingError, match="nose, mouth and chin lie outside"):
+        render(picture, posed((200, height + 10), 150), draw_spec("a"))
+    broken = posed()
+    broken.mesh[33] = np.nan
+    with pytest.raises(MaskingError, match="not finite"):
+        render(picture, broken, draw_spec("a"))
     with pytest.raises(MaskingError, match="outside of the picture"):
         render(picture, posed((-400, 100)), draw_spec("a"))
 
@@ -185,7 +191,7 @@ def test_run_lengths_read_back_equal(region):
 def test_run_lengths_are_cocos(picture):
     assert encode_rle(np.array([[1, 0, 0], [1, 1, 0]], bool)) == {"size": [2, 3], "counts": [0, 2, 1, 1, 2]}
     masked = render(picture, posed(), draw_spec("a"))
-    assert np.array_equal(decode_rle(masked.region_rle()), masked.full_region())
+    assert np.array_equal(decode_rle(encode_rle(masked.full_region())), masked.full_region())
 
 
 def rim_score(before, masked):
@@ -210,3 +216,42 @@ def test_real_portraits_are_covered_without_a_bright_rim(portraits, kind):
         rims.append(rim_score(pixels, masked))
     assert np.median(rims) < 0.005
     assert max(rims) < 0.05
+
+
+def test_a_spec_is_read_back_from_a_column_with_gaps():
+    spec = draw_spec("a/0/0", MaskSettings(kinds=("n95",)))
+    row = {**spec.as_row(), "valves": float(spec.valves), "texture_seed": float(spec.texture_seed)}
+    assert MaskSpec.from_row(row) == spec
+
+
+def test_prints_differ_from_their_cloth():
+    printed = [spec for spec in (draw_spec(f"{n}") for n in range(3000)) if spec.pattern != "plain"]
+    apart = [
+        max(abs(a - b) for a, b in zip(parse_colour(s.colour), parse_colour(s.accent), strict=True)) for s in printed
+    ]
+    assert len(printed) > 300
+    assert min(apart) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kinds": {"surgical": "3"}}, "kinds: '3'; expected a number"),
+        ({"kinds": {"surgical": 0}}, "kinds: all weights are 0"),
+        ({"states": {"correct": -1}}, "states: -1; expected a number from 0"),
+        ({"colours": {}}, "colours: none given"),
+        ({"fit": ("a", "b")}, "fit: 'a'; expected a number"),
+        ({"fit": (1.0,)}, "fit: 1.0 is no range"),
+        ({"fit": (-1, -1)}, "fit: -1; expected a number from 0.5 to 2"),
+        ({"rotation": (-90, 0)}, "rotation: -90; expected a number from -45 to 45"),
+        ({"patterned": {"cloth": 7}}, "patterned: 7; expected a number from 0 to 1"),
+    ],
+)
+def test_wrong_numbers_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        MaskSettings(**settings)
+
+
+def test_the_same_weights_are_the_same_key_wherever_they_come_from():
+    keys = [MaskSettings(states=states).as_key() for states in (["correct"], {"correct": 1}, {"correct": 1.0})]
+    assert keys[0] == keys[1] == keys[2]
