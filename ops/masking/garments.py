@@ -187,6 +187,8 @@ def straps(surface: Surface, mesh: Floats, frame: Frame, spec: MaskSpec, width: 
     out = np.empty((4, 9, 3, 3), np.float32)
     ends = _STRAP_ENDS["loops" if spec.state == "hanging" else spec.straps]
     bow, fade = (0.055, 3.0) if spec.straps == "bands" else (0.02, 99.0)  # bands vanish in the hair
+    if spec.kind == "respirator":  # whose narrow cup leaves them more of the cheek to cross
+        bow = 0.12
     compiled(_straps)(surface.vertices, mesh, frame.axes, frame.unit, _EARS, ends, bow, fade, width, out)
     if spec.state != "hanging":
         return out

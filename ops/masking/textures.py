@@ -115,7 +115,8 @@ def _made(kind: str, size: int, cut: int) -> Floats:
     """Return the brightness of one of `_CUTS` pieces of a kind: how it is sewn, its weave, its folds, its imprint."""
     u, v = uv(size)
     rng = np.random.Generator(np.random.PCG64(cut + 100))
-    value = _MADE[kind](u, v) * (1 + rng.uniform(0.008, 0.034) * _weave(size))
+    rough = 0.004 if kind == "respirator" else rng.uniform(0.008, 0.034)
+    value = _MADE[kind](u, v) * (1 + rough * _weave(size))
     if kind in _FOLDED:
         value = value * (1 + _FOLDED[kind] * _folds(rng, u, v))
     if kind in {"kn95", "n95"} and cut % 2:
