@@ -106,7 +106,7 @@ def _grain(pixels: Any, centres: Any, radius: int) -> float:
         x, y = int(centres[n, 0]), int(centres[n, 1])
         if x - radius < 1 or y - radius < 1 or x + radius > width - 2 or y + radius > height - 2:
             continue
-        step = max(radius // 8, 1)
+        step = max(radius // 6, 1)
         found = np.empty((2 * radius) ** 2)
         count = 0
         for j in range(y - radius, y + radius, step):
@@ -152,7 +152,7 @@ def quality_of(pixels: Picture, corner: tuple[int, int]) -> int:
         return 0
     steps = np.zeros(len(_LOW), np.int64)
     part = pixels[y : y + 8 * rows, x : x + 8 * columns]
-    every = max(1, rows * columns // 150)
+    every = max(1, rows * columns // 120)
     compiled(_steps)(part, every, _cosines(), _LOW, steps)
     found = steps > 0
     if found.sum() < 4:
@@ -185,6 +185,8 @@ def _steps(pixels: Any, every: int, cosines: Any, low: Any, steps: Any) -> None:
                 total += cosines[low[n, 1], i] * half[low[n, 0], i]
             values[n, m] = total
     for n in range(low.shape[0]):
+        if n == 3 and not steps.any():
+            break  # the three lowest frequencies show none, and four are needed
         largest = np.sort(np.abs(values[n]))[::-1]
         for step in range(min(99, int(2 * largest[0])), 3, -1):
             used, error = 0, 0.0
