@@ -152,7 +152,7 @@ def quality_of(pixels: Picture, corner: tuple[int, int]) -> int:
         return 0
     steps = np.zeros(len(_LOW), np.int64)
     part = pixels[y : y + 8 * rows, x : x + 8 * columns]
-    every = max(1, rows * columns // 120)
+    every = max(1, rows * columns // 150)
     compiled(_steps)(part, every, _cosines(), _LOW, steps)
     found = steps > 0
     if found.sum() < 4:
