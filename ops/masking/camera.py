@@ -185,8 +185,8 @@ def _steps(pixels: Any, every: int, cosines: Any, low: Any, steps: Any) -> None:
                 total += cosines[low[n, 1], i] * half[low[n, 0], i]
             values[n, m] = total
     for n in range(low.shape[0]):
-        if n == 3 and not steps.any():
-            break  # the three lowest frequencies show none, and four are needed
+        if n == 6 and not steps.any():
+            break  # four are needed, and three are left
         largest = np.sort(np.abs(values[n]))[::-1]
         for step in range(min(99, int(2 * largest[0])), 3, -1):
             used, error = 0, 0.0
