@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export YOLO_OFFLINE := 1
 export YOLO_AUTOINSTALL := false
 
-.PHONY: demo test check sample repro dev bench docs clean
+.PHONY: demo test check sample repro dev bench realism docs clean
 
 .venv/made: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -38,8 +38,12 @@ dev: .venv/made  ## Dagster's UI with its daemon
 	$(BIN)/python -m orchestration.home
 	$(BIN)/dg dev -w workspace.yaml
 
-bench: .venv/made  ## the benchmarks, over real pictures in PICTURES=folder
+bench: .venv/made  ## time, memory and faces found, over real pictures in PICTURES=folder
 	$(BIN)/python -m benchmarks.main_job $(PICTURES)
+
+realism: .venv/made  ## how real drawn masks are, against the real ones in DATA=folder; 15 minutes
+	$(BIN)/python -m benchmarks.sharpness $(DATA)
+	$(BIN)/python -m benchmarks.synthetic_to_real $(DATA)
 
 docs: .venv/made  ## the pictures of docs/masks.md
 	$(BIN)/maskline garments data/catalogue --garments garments
