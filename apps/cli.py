@@ -131,7 +131,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write masked pictures and their labels as YOLO, COCO or Pascal VOC."""
-    from ops import scenes
+    from ops.detection import scenes
 
     with _usage_on_wrong_value():
         made = scenes.export(dataset, output, format)

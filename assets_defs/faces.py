@@ -28,9 +28,8 @@ from ops.store import DONE, Dataset
 SOURCES = dg.DynamicPartitionsDefinition(name="source")
 """One partition a folder under data/raw."""
 
-WHEN_CONTENT_CHANGED = dg.AutomationCondition.eager().replace(
-    "any_deps_updated", dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
-)
+CONTENT_CHANGED = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
+WHEN_CONTENT_CHANGED = dg.AutomationCondition.eager().replace("any_deps_updated", CONTENT_CHANGED)
 
 
 def largest(frames: Dataset) -> int:
@@ -39,8 +38,8 @@ def largest(frames: Dataset) -> int:
     return int(max(sizes["width"] * sizes["height"], default=0))
 
 
-def per_source(name: str, *kinds: str, blocking: str, warning: str | None = None) -> dict[str, Any]:
-    """Return what every asset of this group shares, with its checks."""
+def described(name: str, group: str, kinds: set[str], blocking: str, warning: str | None) -> dict[str, Any]:
+    """Return what every asset has, with its checks."""
     specs = [
         dg.AssetCheckSpec(check, asset=name, blocking=check == blocking, description=getattr(checks, check).__doc__)
         for check in (blocking, warning)
@@ -48,15 +47,19 @@ def per_source(name: str, *kinds: str, blocking: str, warning: str | None = None
     ]
     return {
         "name": name,
-        "group_name": "faces",
+        "group_name": group,
         "owners": ["team:maskline"],
         "kinds": {"parquet", *kinds},
-        "partitions_def": SOURCES,
         "code_version": code_version(name),
         "automation_condition": WHEN_CONTENT_CHANGED,
         "check_specs": specs,
-        "pool": "faces",
+        "pool": group,
     }
+
+
+def per_source(name: str, *kinds: str, blocking: str, warning: str | None = None) -> dict[str, Any]:
+    """Return what every asset of this group shares, with its checks."""
+    return {**described(name, "faces", set(kinds), blocking, warning), "partitions_def": SOURCES}
 
 
 @dg.asset(**per_source("frames", "opencv", blocking="decodable", warning="duplicates"))

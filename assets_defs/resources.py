@@ -13,9 +13,10 @@ from resources.models import FaceModels
 
 
 class Workspace(dg.ConfigurableResource):
-    """The data folder: ``raw/<source>`` goes in, ``<asset>/<source>`` comes out."""
+    """The data folder: ``raw/<source>`` goes in; ``<asset>/<source>`` comes out or, of all sources, ``<asset>``."""
 
     data: str = Field(default="data", description="the data folder, relative to the project's folder")
+    without: list[str] = Field(default=[], description="sources to leave out of what all sources make together")
 
     @property
     def folder(self) -> Path:
@@ -31,10 +32,11 @@ class Workspace(dg.ConfigurableResource):
         raw = self.folder / "raw"
         if not raw.is_dir():
             return []
-        return sorted(path.name for path in raw.iterdir() if path.is_dir() and not path.name.startswith("."))
+        names = (path.name for path in raw.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return sorted(set(names) - set(self.without))
 
-    def dataset(self, asset: str, source: str, columns: Sequence[Column] = ()) -> Dataset:
-        """Dataset of an asset's partition."""
+    def dataset(self, asset: str, source: str = "", columns: Sequence[Column] = ()) -> Dataset:
+        """Dataset of an asset's partition, or of an asset that has none."""
         return Dataset(self.folder / asset / source, columns)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from tqdm import tqdm
 
-from assets_defs.config import code_version, inputs
+from assets_defs.config import LOOKING, code_version, inputs, partition
 from assets_defs.resources import Workspace
 from ops.records import Picture
 from ops.store import Dataset, Report, directory_md5, fingerprint
@@ -17,7 +17,7 @@ MADE_OF = "made_of"
 
 def made_of(workspace: Workspace, asset: str, source: str, settings: Mapping[str, Any]) -> str:
     """Return what stands for everything that a partition is made of, as it is on disk now."""
-    folders = {name: workspace.dataset(name, source).folder for name in inputs(asset)}
+    folders = {name: workspace.dataset(name, partition(name, source)).folder for name in inputs(asset)}
     content = {name: directory_md5(folder) if folder.is_dir() else None for name, folder in folders.items()}
     return fingerprint(code_version(asset), dict(settings), content)
 
@@ -34,7 +34,8 @@ def recorded(
 ) -> dg.MaterializeResult:
     """Record a build of ``dataset`` with its checks and the pictures and captions of its contact sheet.
 
-    Without :data:`MADE_OF` where a blocking check failed or a file could not be read: that is never fresh.
+    Without :data:`MADE_OF` where a blocking check failed or a file could not be read, and for what looks at raw files
+    itself: that is never fresh.
     """
     schema = dg.TableSchema([dg.TableColumn(c.name, c.type, description=c.description) for c in dataset.columns])
     asset = context.asset_key.to_user_string()
@@ -48,8 +49,9 @@ def recorded(
         "folder": dg.MetadataValue.path(str(report.folder)),
     }
     passed = all(check.passed or check.severity == dg.AssetCheckSeverity.WARN for check in checks)
-    if passed and not report.unread:
-        told[MADE_OF] = made_of(workspace, asset, context.partition_key, config.model_dump())
+    if passed and not report.unread and asset not in LOOKING:
+        source = context.partition_key if context.has_partition_key else ""
+        told[MADE_OF] = made_of(workspace, asset, source, config.model_dump())
     if report.notes:
         told["notes"] = "\n".join(report.notes)
     pictures, captions = sheet

@@ -1,11 +1,12 @@
 """The contact sheets that the Dagster UI shows: a few pictures of each dataset, evenly spread over it."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ops.records import Picture
+from ops.records import Box, Picture
 from ops.store import DONE, Dataset, rows_of
 
 CELLS = 12
@@ -55,6 +56,34 @@ def of_faces(dataset: Dataset, data: Path, *, max_pixels: int) -> Sheet:
         drawn.append(_small(draw_faces(pixels, faces)))
         captions.append(f"yaw {known['yaw']:.0f}, pitch {known['pitch']:.0f}")
     return drawn, captions
+
+
+def of_scenes(dataset: Dataset, data: Path) -> Sheet:
+    """Annotated pictures with their boxes drawn in by class, captioned with where the boxes come from."""
+    from ops import images
+    from ops.pictures import draw_boxes
+
+    every = dataset.read(status=DONE)
+    limit = int(max(every["width"] * every["height"], default=0))
+    drawn, captions = [], []
+    for known in _few(dataset, "picture"):
+        boxes = rows_of(every[(every["picture"] == known["picture"]) & every["label"].notna()])
+        pixels = images.read(data / known["picture"], max_pixels=limit)
+        scale = min(1.0, SIDE / max(pixels.shape[:2]))
+        placed = [Box(*(box[side] * scale for side in Box._fields)) for box in boxes]
+        drawn.append(draw_boxes(_small(pixels), placed, [box["label"] for box in boxes]))
+        counts = Counter(box["label"] for box in boxes)
+        told = (f"{count} {label}" for label, count in counts.most_common())
+        captions.append("\n".join([f"{known['folder']}, {known['annotation_format']}", *told]))
+    return drawn, captions
+
+
+def of_splits(dataset: Dataset, *, max_pixels: int) -> Sheet:
+    """Pictures of each split and origin with their boxes drawn in."""
+    from ops.stages.splits import examples
+
+    pictures, captions = examples(dataset.folder, rows_of(dataset.read(status=DONE)), max_pixels=max_pixels)
+    return [_small(pixels) for pixels in pictures], captions
 
 
 def of_outputs(dataset: Dataset, caption: str, *, max_pixels: int) -> Sheet:

@@ -90,7 +90,9 @@ def speed(paths: list[Path]) -> None:
     ready = [(name, *known) for name, known in made if known]
     further = mean_ms(lambda known: variant(*known[1:], f"{known[0]}/0/1"), ready)
     print(f"time: stand-in {theirs:.1f} ms, ours {mean:.1f} ms a picture: {theirs / mean:.1f} times as fast")
-    print(f"time: a further variant of the same face {further:.2f} ms; four cost {1 + 3 * further / mean:.2f} times one")
+    print(
+        f"time: a further variant of the same face {further:.2f} ms; four cost {1 + 3 * further / mean:.2f} times one"
+    )
 
 
 def found(title: str, pictures: list[Any], models: FaceModels) -> None:

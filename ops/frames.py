@@ -30,12 +30,17 @@ __all__ = [
     "extract_sound",
     "find_duplicates",
     "identity_of",
+    "is_utf8",
     "kind_of",
     "look",
+    "open_inside",
     "sample_video",
     "scan",
     "video_info",
 ]
+
+NOBODY = re.compile(r"(jpegimages|images?|imgs?|pictures|photos|train|valid|validation|val|test)\d*", re.IGNORECASE)
+"""Folder names that are no person's."""
 
 MAX_IMAGE_BYTES = 1 << 30
 _CHUNK = 1 << 20
@@ -108,7 +113,7 @@ def scan(folder: Path) -> Scan:
                 continue
             if not (inner or kind_of(path) or os.path.isdir(entry.path)):
                 ignored += 1
-            elif inner and _is_utf8(entry.name):
+            elif inner and is_utf8(entry.name):
                 pending.append(path)
             else:
                 found.append(look(folder, path))
@@ -117,10 +122,10 @@ def scan(folder: Path) -> Scan:
 
 def look(folder: Path, path: str) -> RawFile | Rejected:
     """Hash one file of a source, or say why it can't be used."""
-    if not _is_utf8(path):
+    if not is_utf8(path):
         return Rejected(os.fsencode(path).decode("utf-8", "backslashreplace"), "name is not UTF-8")
     try:
-        with _open_inside(folder, path) as file:
+        with open_inside(folder, path) as file:
             kind = kind_of(path)
             size = os.fstat(file.fileno()).st_size
             if kind is None:
@@ -150,8 +155,9 @@ def identity_of(path: str, rule: str) -> str | None:
 
     Args:
         path: relative to the source.
-        rule: ``parent`` (the folder's name; None at the top), ``stem`` (the file's), ``none``, or ``regex:PATTERN``,
-            searched in the path: the group named ``identity``, else the first.
+        rule: ``parent`` (the folder's name; None at the top, and for the folders that every set of annotated pictures
+            has, such as ``images`` or ``train``), ``stem`` (the file's), ``none``, or ``regex:PATTERN``, searched in
+            the path: the group named ``identity``, else the first.
 
     Raises:
         ValueError: an unknown rule, or a pattern that is wrong or has no group.
@@ -163,7 +169,8 @@ def identity_of(path: str, rule: str) -> str | None:
     if rule == "none":
         return None
     if rule == "parent":
-        return PurePosixPath(path).parent.name or None
+        parent = PurePosixPath(path).parent.name
+        return None if not parent or NOBODY.fullmatch(parent) else parent
     if rule == "stem":
         return PurePosixPath(path).stem
     if name != "regex":
@@ -178,7 +185,8 @@ def identity_of(path: str, rule: str) -> str | None:
     return match[expression.groupindex.get("identity", 1)] if match else None
 
 
-def _is_utf8(name: str) -> bool:
+def is_utf8(name: str) -> bool:
+    """Tell whether a file name is text, as far as Python could make text of it."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -186,7 +194,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _open_inside(folder: Path, path: str) -> BinaryIO:
+def open_inside(folder: Path, path: str) -> BinaryIO:
     """Open a regular file that lies in the folder once all links are followed; nothing else is ever opened."""
     root = os.path.realpath(folder, strict=True)
     target = os.path.realpath(Path(root, path), strict=True)

@@ -12,7 +12,8 @@ import numpy as np
 
 from ops.geometry import canonical_mesh, rotation_of
 from ops.images import encode_jpeg
-from ops.records import Face, Picture
+from ops.masking import LABELS
+from ops.records import Box, Face, Picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ PAPER: Colour = (244, 245, 247)
 INK: Colour = (45, 51, 61)
 WHITE: Colour = (255, 255, 255)
 FACE_COLOURS: tuple[Colour, ...] = ((64, 196, 255), (255, 178, 62), (126, 217, 87), (255, 120, 150), (190, 150, 255))
+CLASS_COLOURS: tuple[Colour, ...] = ((80, 220, 100), (255, 70, 70), (255, 190, 40))
 AXIS_COLOURS: tuple[Colour, ...] = ((255, 92, 92), (110, 220, 110), (90, 150, 255))
 MESH_OPACITY = 0.45
 QUALITIES = (90, 75, 60)
@@ -91,6 +93,29 @@ def draw_faces(pixels: Picture, faces: Sequence[Face], *, mesh: bool = True) -> 
         _draw_frame(canvas, face)
         _draw_axes(canvas, face)
     return _with_labels(canvas, faces)
+
+
+def draw_boxes(pixels: Picture, boxes: Sequence[Box], labels: Sequence[str]) -> Picture:
+    """Draw boxes into a copy of the picture in the colours of their classes: green, red, amber as `LABELS` go.
+
+    Args:
+        pixels: the picture.
+        boxes: in its pixels, half-open.
+        labels: of ``ops.masking.LABELS``, one a box.
+
+    Raises:
+        ValueError: not as many labels as boxes.
+        KeyError: an unknown label.
+    """
+    import cv2
+
+    canvas, colours = pixels.copy(), dict(zip(LABELS, CLASS_COLOURS, strict=True))
+    stroke = max(1, round(max(pixels.shape[:2]) / 160))
+    for box, label in zip(boxes, labels, strict=True):
+        x2, y2 = box.x2 - 1, box.y2 - 1
+        outline = np.array([(box.x1, box.y1), (x2, box.y1), (x2, y2), (box.x1, y2)])
+        cv2.polylines(canvas, [_fixed(outline)], True, colours[label], stroke, cv2.LINE_AA, SUBPIXEL)
+    return canvas
 
 
 def data_uri(picture: Picture, max_bytes: int = 60_000) -> str:

@@ -39,7 +39,7 @@ UNREAD = "cannot be read"
 """How the reason of a row begins whose file could not be read; such rows are never finished work."""
 
 DONE, SKIPPED, REJECTED = "done", "skipped", "rejected"
-ORDER = ("source", "time", "face", "variant", "style", "output")
+ORDER = ("folder", "source", "time", "face", "variant", "style", "output")
 
 
 class Column(NamedTuple):

@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from assets_defs import faces
+from assets_defs import detection, faces
 from assets_defs.resources import Compute, Models, Workspace
 from orchestration.automation import faces_job, nightly, source_sensor
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([faces]),
+    assets=dg.load_assets_from_modules([faces, detection]),
     jobs=[faces_job],
     schedules=[nightly],
     sensors=[

@@ -6,12 +6,12 @@ It records to the same instance as ``make dev``, so the UI shows these runs too.
 import argparse
 import sys
 import time
-from itertools import product
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
-from assets_defs.config import inputs, section
+from assets_defs.config import LOOKING, WHOLE, inputs, section
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.results import MADE_OF, made_of
 from ops.store import directory_md5
@@ -22,15 +22,15 @@ SOURCE = "source"
 
 
 def stale(instance: dg.DagsterInstance, workspace: Workspace, asset: str, source: str) -> str | None:
-    """Say why an asset's partition is to be made again, or None when it is fresh.
+    """Say why an asset's partition, or an asset without any (source ""), is to be made again; None when it is fresh.
 
     Fresh means: the last materialization was made of this code, these settings and this input, it passed its blocking
-    checks, and the folder still holds what it made. ``frames`` is never fresh: only looking at the raw files can tell.
+    checks, and the folder still holds what it made. What reads raw files is never fresh: only looking at them can tell.
     """
-    if asset == "frames":
+    if asset in LOOKING:
         return "its raw files are to be looked at"
     records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[source]), limit=1
+        dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[source] if source else None), limit=1
     ).records
     if not records or records[0].asset_materialization is None:
         return "it was never made"
@@ -52,6 +52,12 @@ def order() -> list[str]:
     return [key.to_user_string() for keys in graph.toposorted_asset_keys_by_level for key in keys]
 
 
+def steps(assets: list[str], sources: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield each asset with each source, or with "" where all sources make one."""
+    for name in assets:
+        yield from ((name, source) for source in ([""] if name in WHOLE else sources))
+
+
 def cause(result: dg.ExecuteInProcessResult) -> str:
     """Return the blocking check or the error behind a failed run; the UI has the whole trace."""
     checks = [check for check in result.get_asset_check_evaluations() if check.blocking and not check.passed]
@@ -67,41 +73,46 @@ def cause(result: dg.ExecuteInProcessResult) -> str:
 def materialize(assets: list[str], sources: list[str], *, workers: int, device: str, force: bool) -> bool:
     """Materialize what is stale of ``assets`` for every source; True when everything ended well.
 
-    Where an asset fails, what is made of it is left out for that source; the other sources go on.
+    Where an asset fails, what is made of it is left out for that source; the other sources go on. What all sources make
+    together is made without those whose inputs failed, unless that is all of them.
     """
     workspace = Workspace()
     resources = {"workspace": workspace, "models": Models(device=device), "compute": Compute(workers=workers)}
     lost: set[tuple[str, str]] = set()
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(SOURCE, workspace.sources())
-        for asset, source in product(assets, sources):
-            if any((name, source) in lost for name in inputs(asset)):
-                print(f"{asset} [{source}]: left out, its input failed", file=sys.stderr)
+        for asset, source in steps(assets, sources):
+            title = f"{asset} [{source}]" if source else asset
+            failed = {place for name, place in lost if name in inputs(asset)}
+            if failed & {source, ""} or (failed and not source and failed >= set(sources)):
+                print(f"{title}: left out, its input failed", file=sys.stderr)
                 lost.add((asset, source))
                 continue
             why = "it was asked for" if force else stale(instance, workspace, asset, source)
             if why is None:
-                print(f"{asset} [{source}]: fresh")
+                print(f"{title}: fresh")
                 continue
+            if failed and not source:
+                print(f"{title}: without {', '.join(sorted(failed))}, whose input failed", file=sys.stderr)
             start = time.perf_counter()
-            result = run(instance, resources, asset, source)
+            result = run(instance, resources | {"workspace": Workspace(without=sorted(failed))}, asset, source)
             if not result.success:
-                print(f"{asset} [{source}]: FAILED: {cause(result)}", file=sys.stderr)
+                print(f"{title}: FAILED: {cause(result)}", file=sys.stderr)
                 lost.add((asset, source))
                 continue
             (event,) = result.asset_materializations_for_node(asset)
             told = {name: event.metadata[name].value for name in ("made", "kept", "done", "skipped", "rejected")}
             figures = ", ".join(f"{name} {value}" for name, value in told.items())
-            print(f"{asset} [{source}]: {figures} ({time.perf_counter() - start:.1f} s; {why})")
+            print(f"{title}: {figures} ({time.perf_counter() - start:.1f} s; {why})")
     return not lost
 
 
 def run(instance: dg.DagsterInstance, resources: dict[str, Any], asset: str, source: str) -> dg.ExecuteInProcessResult:
-    """Materialize one asset of one source; failures are in the result."""
+    """Materialize one asset of one source, or of all of them (""); failures are in the result."""
     return dg.materialize(
         [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)],
         selection=[asset],
-        partition_key=source,
+        partition_key=source or None,
         instance=instance,
         resources=resources,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},

@@ -96,7 +96,10 @@ def test_the_same_catalogue_has_the_same_bytes_and_sweeps_nothing_of_the_users(m
     (tmp_path / "catalogue_mine.jpg").write_bytes(b"the user's")
     (tmp_path / "holiday.jpg").write_bytes(b"the user's")
     make_catalogue(tmp_path, portraits, own)
-    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in made.iterdir()} | {"holiday.jpg", "catalogue_mine.jpg"}
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in made.iterdir()} | {
+        "holiday.jpg",
+        "catalogue_mine.jpg",
+    }
     for path in made.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 

@@ -145,7 +145,14 @@ def test_the_walk_finds_what_is_imported_in_functions_and_named():
 
 @pytest.mark.parametrize(
     ("asset", "stage"),
-    [("frames", "frames"), ("face_geometry", "faces"), ("masked_faces", "masks"), ("aligned_crops", "crops")],
+    [
+        ("frames", "frames"),
+        ("face_geometry", "faces"),
+        ("masked_faces", "masks"),
+        ("annotated_scenes", "scenes"),
+        ("yolo_splits", "splits"),
+        ("aligned_crops", "crops"),
+    ],
 )
 def test_a_stage_depends_on_all_code_behind_it(asset, stage):
     """No more and no less than what imports reach; assets_defs and orchestration only carry the work."""
@@ -158,6 +165,15 @@ def test_a_stage_depends_on_all_code_behind_it(asset, stage):
         todo |= (files_used(path) if path.endswith(".py") else set()) - reached
     described = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][asset]["deps"]
     assert {name for name in described if not name.startswith("data/")} == reached
+
+
+def test_what_has_no_partitions_is_known_by_name():
+    from assets_defs.config import LOOKING, WHOLE
+    from orchestration.definitions import defs
+
+    whole = {asset.key.to_user_string() for asset in defs.assets if asset.partitions_def is None}
+    assert set(WHOLE) == whole
+    assert set(LOOKING) <= {asset.key.to_user_string() for asset in defs.assets}
 
 
 def test_what_starts_by_itself_is_on():

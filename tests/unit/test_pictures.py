@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from ops.pictures import PAPER, contact_sheet, data_uri, draw_faces
+from ops.pictures import CLASS_COLOURS, PAPER, contact_sheet, data_uri, draw_boxes, draw_faces
 from ops.records import Box, Face, Pose
 from tests.golden import assert_golden
 
@@ -138,3 +138,18 @@ def test_golden(astronaut, face):
     pictures = [astronaut, astronaut[:200, 100:350], draw_faces(astronaut, [face])[40:200, 150:310]]
     sheet = contact_sheet(pictures, ["whole", "wide", "drawn\nmesh and pose"], columns=2, cell=130)
     assert_golden(sheet, "contact_sheet.jpg", mean=3.0)
+
+
+def test_boxes_are_drawn_on_their_own_pixels_in_the_colour_of_their_class():
+    black = np.zeros((60, 80, 3), np.uint8)
+    drawn = draw_boxes(black, [Box(10, 20, 31, 41), Box(50, 0, 80, 60)], ["without_mask", "mask_weared_incorrect"])
+    assert not black.any()
+    for box, left, colour in (
+        ((10, 20, 31, 41), 0, CLASS_COLOURS[1]),
+        ((50, 0, 80, 60), 45, CLASS_COLOURS[2]),
+    ):
+        near = np.abs(drawn[:, left : left + 40].astype(int) - colour).max(axis=2) < 60
+        ys, xs = np.nonzero(near)
+        assert (left + xs.min(), ys.min(), left + xs.max() + 1, ys.max() + 1) == box
+    with pytest.raises(KeyError, match="masked"):
+        draw_boxes(black, [Box(0, 0, 9, 9)], ["masked"])

@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from model_assets.registry import ModelUnavailable
 from ops import images
-from ops.label_formats import FORMATS, joined
+from ops.detection.label_formats import FORMATS, joined
+from ops.detection.scenes import export, flat_names, read_scenes
 from ops.masking import LABELS, MaskSettings, decode_rle
 from ops.sample import _resized, portraits
-from ops.scenes import export, flat_names, read_scenes
 from ops.stages import masks, photo
 from ops.store import Dataset, directory_md5
 from resources.compute import Local

@@ -51,6 +51,9 @@ class Scene:
         width: in pixels.
         height: in pixels.
         source: the raw file it was made from.
+        frame: the bare frame's identity.
+        time: seconds into the video; None for a photograph.
+        variant: which masked version of the frame, from 0.
         identity: the person, where the manifest tells.
         faces: the masked ones first.
     """
@@ -60,6 +63,9 @@ class Scene:
     width: int
     height: int
     source: str
+    frame: str
+    time: float | None
+    variant: int
     identity: str | None
     faces: tuple[LabelledFace, ...]
 

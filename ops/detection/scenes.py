@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from ops.label_formats import FORMATS, TOLD, LabelledFace, Scene
+from ops.detection.label_formats import FORMATS, TOLD, LabelledFace, Scene
 from ops.masking import LABELS
 from ops.records import Box
 from ops.store import DONE, DRAFT, SKIPPED, Dataset, fingerprint, is_draft, rows_of, write_atomic
@@ -24,7 +24,8 @@ LISTING = "export.json"
 READERS_LEAVE = "labels.cache"
 LONGEST_NAME = 200
 NEEDED = (
-    *("source", "frame", "identity", "variant", "face", "output", "status", "label", "region", "polygon", *TOLD),
+    *("source", "frame", "time", "identity", "variant", "face", "output"),
+    *("status", "label", "region", "polygon", *TOLD),
     *Box._fields,
     *(f"mask_{side}" for side in Box._fields),
 )
@@ -39,7 +40,7 @@ class Exported(NamedTuple):
 
 
 def export(dataset: Path, output: Path, format: str) -> Exported:
-    """Write pictures of masked faces with their labels, in one of :data:`ops.label_formats.FORMATS`.
+    """Write pictures of masked faces with their labels, in one of :data:`ops.detection.label_formats.FORMATS`.
 
     Pictures are hard links where that can be. The same dataset gives the same bytes; what an earlier export to the
     same folder left and this one has no more is removed.
@@ -64,6 +65,8 @@ def export(dataset: Path, output: Path, format: str) -> Exported:
     folder, holds, write = FORMATS[format]
     with Dataset(dataset).lock():
         scenes = [replace(scene, faces=tuple(filter(holds, scene.faces))) for scene in read_scenes(dataset)]
+        if not scenes:
+            raise ValueError(f"{dataset} holds no masked picture, so there is nothing to export")
         pictures = {f"{folder}/{scene.name}": dataset / scene.output for scene in scenes}
         removed = _fill(output, format, pictures, write(scenes))
     faces = Counter(face.label for scene in scenes for face in scene.faces)
@@ -77,7 +80,7 @@ def read_scenes(dataset: Path) -> list[Scene]:
     Crops have no region, so they are no pictures.
 
     Raises:
-        ValueError: there is none, or the manifest has no labels.
+        ValueError: the manifest has no labels.
         FileNotFoundError: there is no manifest.
     """
     import pyarrow.parquet as pq
@@ -93,8 +96,6 @@ def read_scenes(dataset: Path) -> list[Scene]:
             worn.setdefault(known["output"], []).append(known)
         elif known["status"] == SKIPPED and known["x1"] is not None:
             bare.setdefault((known["source"], known["frame"]), []).append(known)
-    if not worn:
-        raise ValueError(f"{dataset} holds no masked picture, so there is nothing to export")
     names = flat_names(worn)
     return [_scene(names[output], rows, bare) for output, rows in sorted(worn.items())]
 
@@ -128,7 +129,8 @@ def _scene(name: str, worn: Sequence[Row], bare: dict[tuple[str, str], list[Row]
     others = bare.get((first["source"], first["frame"]), [])
     others = [known for known in others if known["variant"] in (None, first["variant"])]
     faces = (*masked, *(_face(known, width, height, None) for known in others))
-    return Scene(name, first["output"], width, height, first["source"], first["identity"], faces)
+    of = {part: first[part] for part in ("output", "source", "frame", "time", "identity")}
+    return Scene(name=name, width=width, height=height, variant=int(first["variant"]), faces=faces, **of)
 
 
 def _face(known: Row, width: int, height: int, worn: Row | None) -> LabelledFace:
@@ -145,7 +147,7 @@ def _fill(output: Path, format: str, pictures: dict[str, Path], files: dict[str,
         for inside in {os.path.dirname(name) for name in wanted}:
             (output / inside).mkdir(parents=True, exist_ok=True)
         for name, picture in pictures.items():
-            _place(picture, output / name)
+            place(picture, output / name)
         for name, data in files.items():
             _write(output / name, data)
         gone = _files(output) - {LISTING, READERS_LEAVE} - wanted
@@ -180,7 +182,7 @@ def _is_draft(path: str) -> bool:
     return is_draft(os.path.basename(path))
 
 
-def _place(picture: Path, target: Path) -> None:
+def place(picture: Path, target: Path) -> None:
     """Link a picture to where it goes, or copy it where that can't be."""
     if target.exists() and target.samefile(picture):
         return
