@@ -214,7 +214,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image]:
             yield picture
     except (BadImage, MemoryError):
         raise
-    except (UnidentifiedImageError, ModuleNotFoundError):  # ultralytics, once loaded, asks for a plugin of its own there
+    except (UnidentifiedImageError, ModuleNotFoundError):  # the latter from ultralytics
         raise BadImage("not a picture: no JPEG, PNG, WebP, BMP, TIFF, GIF or HEIC") from None
     except Image.DecompressionBombError as error:  # Pillow's own limit, about 179 million, comes before ours
         (pixels,) = re.findall(r"\((\d+) pixels", str(error))

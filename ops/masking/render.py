@@ -136,7 +136,7 @@ def prepare(pixels: Picture, face: Face) -> PreparedFace:
     x1, y1, x2, y2 = roi = _inside(_bounds(np.concatenate([mesh[numbers], controls, hung])), margin, picture)
     if x2 - x1 < SMALLEST or y2 - y1 < SMALLEST:
         raise MaskingError("the face lies outside of the picture")
-    scale = min(max(round(360 / frame.unit), 2), 4) if frame.unit < 900 else 1
+    scale = 3 if frame.unit < 80 else 2 if frame.unit < 900 else 1
     coarse = max(scale // 2, 1)
     behind = _samples(mesh, (x1, y1, -_BEHIND * frame.unit), coarse)
     depth, _ = nearest(behind, reached, ((y2 - y1) * coarse, (x2 - x1) * coarse))

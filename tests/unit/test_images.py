@@ -205,5 +205,5 @@ def test_real_photographs_are_decoded_as_pillow_decodes_them(shared_data):
 def test_a_file_is_no_picture_whether_or_not_ultralytics_has_changed_pillow():
     import ultralytics.utils.patches  # noqa: F401
 
-    with pytest.raises(BadImage, match="not a picture"):
-        decode(b"no picture at all, but long enough to be one " * 4)
+    with pytest.raises(images.BadImage, match="not a picture"):
+        images.decode(b"no picture at all, but long enough to be one " * 4)
