@@ -22,7 +22,7 @@ HALF = 127
 ONE_KIND = 0.9
 EYE_TILT = 0.35
 RARE = 0.2
-TURNED = 40.0
+TURNED = 30.0
 """Degrees of yaw from which on a level line through the eyes is no longer what an aligned crop shows."""
 
 
