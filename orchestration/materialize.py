@@ -49,7 +49,7 @@ def stale(instance: dg.DagsterInstance, workspace: Workspace, asset: str, source
 def order() -> list[str]:
     """Return the names of all assets, inputs first."""
     graph = defs.resolve_asset_graph()
-    return [key.to_user_string() for keys in graph.toposorted_asset_keys_by_level for key in keys]
+    return [key.to_user_string() for keys in graph.toposorted_asset_keys_by_level for key in sorted(keys)]
 
 
 def steps(assets: list[str], sources: list[str]) -> Iterator[tuple[str, str]]:
