@@ -239,13 +239,19 @@ def _warp(pixels: Picture, matrix: NDArray[np.float64], size: int, border: str) 
     import cv2
 
     if max(pixels.shape) > _CV2_LIMIT:
-        pixels, matrix = _window(pixels, matrix, size)
+        pixels, matrix = seen_part(pixels, matrix, size)
     mode = cv2.BORDER_REFLECT if border == "reflect" else cv2.BORDER_CONSTANT
     return cv2.warpAffine(pixels, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=mode).astype(np.uint8)
 
 
-def _window(pixels: Picture, matrix: NDArray[np.float64], size: int) -> tuple[Picture, NDArray[np.float64]]:
-    """Cut what a crop can see, reflections included, out of a picture too long for OpenCV."""
+def seen_part(
+    pixels: NDArray[np.uint8], matrix: NDArray[np.float64], size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Cut out of a picture what a square of ``size`` pixels can see through a matrix, reflections included.
+
+    Returns:
+        That part, and the matrix for it.
+    """
     corners = np.array([(0, 0), (size, 0), (0, size), (size, size)]) - matrix[:, 2]
     seen = np.linalg.solve(matrix[:, :2], corners.T).T
     reach = np.ptp(seen, axis=0)

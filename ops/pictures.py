@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from PIL import Image
+    from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
     Colour = tuple[int, int, int]
@@ -29,6 +30,9 @@ INK: Colour = (45, 51, 61)
 WHITE: Colour = (255, 255, 255)
 FACE_COLOURS: tuple[Colour, ...] = ((64, 196, 255), (255, 178, 62), (126, 217, 87), (255, 120, 150), (190, 150, 255))
 CLASS_COLOURS: tuple[Colour, ...] = ((80, 220, 100), (255, 70, 70), (255, 190, 40))
+CLASS_TITLES = ("mask", "no mask", "worn wrong")
+"""What people read for each of `LABELS`."""
+
 AXIS_COLOURS: tuple[Colour, ...] = ((255, 92, 92), (110, 220, 110), (90, 150, 255))
 MESH_OPACITY = 0.45
 QUALITIES = (90, 75, 60)
@@ -95,27 +99,31 @@ def draw_faces(pixels: Picture, faces: Sequence[Face], *, mesh: bool = True) -> 
     return _with_labels(canvas, faces)
 
 
-def draw_boxes(pixels: Picture, boxes: Sequence[Box], labels: Sequence[str]) -> Picture:
+def draw_boxes(
+    pixels: Picture, boxes: Sequence[Box], labels: Sequence[str], scores: Sequence[float] | None = None
+) -> Picture:
     """Draw boxes into a copy of the picture in the colours of their classes: green, red, amber as `LABELS` go.
 
     Args:
         pixels: the picture.
         boxes: in its pixels, half-open.
         labels: of ``ops.masking.LABELS``, one a box.
+        scores: in [0, 1], one a box: class and score are written at each; on small faces the score alone.
 
     Raises:
-        ValueError: not as many labels as boxes.
+        ValueError: not as many labels or scores as boxes.
         KeyError: an unknown label.
     """
     import cv2
 
     canvas, colours = pixels.copy(), dict(zip(LABELS, CLASS_COLOURS, strict=True))
-    stroke = max(1, round(max(pixels.shape[:2]) / 160))
+    longer = max(pixels.shape[:2])
     for box, label in zip(boxes, labels, strict=True):
+        stroke = max(1, round(longer / 160 if scores is None else min(longer / 320, box.height / 16)))
         x2, y2 = box.x2 - 1, box.y2 - 1
         outline = np.array([(box.x1, box.y1), (x2, box.y1), (x2, y2), (box.x1, y2)])
         cv2.polylines(canvas, [_fixed(outline)], True, colours[label], stroke, cv2.LINE_AA, SUBPIXEL)
-    return canvas
+    return canvas if scores is None else _with_scores(canvas, boxes, labels, scores)
 
 
 def data_uri(picture: Picture, max_bytes: int = 60_000) -> str:
@@ -240,11 +248,35 @@ def _with_labels(canvas: Picture, faces: Sequence[Face]) -> Picture:
         text = "   ".join([score, *(f"{name} {value:+.0f}°" for name, value in face.pose._asdict().items())])
         if font.getlength(text) > 2 * face.box.width:
             text = score
-        pad = font.size * 0.3
-        wide, high = font.getlength(text) + 2 * pad, font.size + 2 * pad
-        above = face.box.y1 - high
-        x = float(np.clip(face.box.x1, 0, max(0, width - wide)))
-        y = float(np.clip(above if above >= 0 else face.box.y2, 0, max(0, height - high)))
-        draw.rounded_rectangle((x, y, x + wide, y + high), radius=pad, fill=_colour(face))
-        draw.text((x + pad, y + high / 2), text, INK, font, anchor="lm")
+        _write_at(draw, face.box, text, font, _colour(face), (width, height))
     return np.array(picture)
+
+
+def _with_scores(canvas: Picture, boxes: Sequence[Box], labels: Sequence[str], scores: Sequence[float]) -> Picture:
+    """Write class and score at each box, the surest last, so that it stays readable where they meet."""
+    from PIL import Image, ImageDraw
+
+    height, width = canvas.shape[:2]
+    picture = Image.fromarray(canvas)
+    draw = ImageDraw.Draw(picture)
+    longer = max(height, width)
+    looks = dict(zip(LABELS, zip(CLASS_COLOURS, CLASS_TITLES, strict=True), strict=True))
+    for box, label, score in sorted(zip(boxes, labels, scores, strict=True), key=lambda known: known[2]):
+        colour, title = looks[label]
+        font = font_of(int(np.clip(box.height * 0.15, max(10, longer * 0.008), max(11, longer * 0.025))))
+        whole, short = f"{title} {score:.2f}", f"{score:.2f}"
+        text = whole if font.getlength(whole) <= 1.8 * box.width else short
+        _write_at(draw, box, text, font, colour, (width, height))
+    return np.array(picture)
+
+
+def _write_at(draw: ImageDraw, box: Box, text: str, font: FreeTypeFont, colour: Colour, size: tuple[int, int]) -> None:
+    """Write on a patch of colour above a box, or below it where there is no room, inside a picture of this size."""
+    width, height = size
+    pad = font.size * 0.3
+    wide, high = font.getlength(text) + 2 * pad, font.size + 2 * pad
+    above = box.y1 - high
+    x = float(np.clip(box.x1, 0, max(0, width - wide)))
+    y = float(np.clip(above if above >= 0 else box.y2, 0, max(0, height - high)))
+    draw.rounded_rectangle((x, y, x + wide, y + high), radius=pad, fill=colour)
+    draw.text((x + pad, y + high / 2), text, INK, font, anchor="lm")

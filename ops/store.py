@@ -39,7 +39,7 @@ UNREAD = "cannot be read"
 """How the reason of a row begins whose file could not be read; such rows are never finished work."""
 
 DONE, SKIPPED, REJECTED = "done", "skipped", "rejected"
-ORDER = ("folder", "source", "time", "face", "variant", "style", "output")
+ORDER = ("folder", "source", "time", "face", "variant", "style", "output", "picture", "detector")
 
 
 class Column(NamedTuple):
@@ -58,7 +58,7 @@ BASE_COLUMNS = (
     Column("status", "string", "done, skipped or rejected"),
     Column("reason", "string", "why it was skipped or rejected, or null"),
 )
-FILE_COLUMNS = ("output", "alpha", "sound")
+FILE_COLUMNS = ("output", "alpha", "sound", "crop")
 
 
 class Item(NamedTuple):
@@ -125,6 +125,18 @@ def write_atomic(path: Path, data: bytes) -> None:
         draft.unlink(missing_ok=True)
         raise
     os.replace(draft, path)
+
+
+@contextlib.contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """Yield a draft to write to: it takes ``path``'s place when the block ends well, and is removed otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{DRAFT}{secrets.token_hex(8)}")
+    try:
+        yield draft
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def file_md5(path: Path) -> str:

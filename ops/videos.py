@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _CONTAINERS = "mov,matroska,avi"
 _EXACT_S = 1e-6
 _MISSING_S = 0.3  # less than this at the end is rounding of the stated duration
+_BLOCK = 64  # codecs fill sides up to whole blocks, of this many pixels at most, and FFmpeg counts those too
 _ORIENTATIONS = {
     (1, 0, 0, 1): 1,
     (-1, 0, 0, 1): 2,
@@ -45,11 +46,19 @@ class BadVideo(Refusal):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoFrame:
-    """One frame: seconds after the first, its number among the decoded frames, and its upright RGB pixels."""
+    """One frame.
+
+    Attributes:
+        time: seconds after the first frame.
+        index: its number among the decoded frames.
+        pixels: upright RGB.
+        duration: seconds that it is shown; 0 where the file doesn't say.
+    """
 
     time: float
     index: int
     pixels: Picture
+    duration: float = 0.0
 
 
 class VideoInfo(NamedTuple):
@@ -63,29 +72,46 @@ class VideoInfo(NamedTuple):
     has_sound: bool
 
 
-def sample_video(path: Path, fps: float = 1.0, *, max_pixels: int = MAX_PIXELS) -> Iterator[VideoFrame]:
+class Moments:
+    """Tells the first frame at or after each of 0, 1/fps, 2/fps, ... seconds; with None for fps, every frame."""
+
+    def __init__(self, fps: float | None) -> None:
+        if fps is not None and not fps > 0:
+            raise ValueError(f"fps is {fps}, but must be positive")
+        self._fps, self._wanted = fps, 0
+
+    def due(self, time: float) -> bool:
+        """Tell it of a frame's time, in seconds after the first frame's."""
+        if self._fps is None:
+            return True
+        if time + _EXACT_S < self._wanted / self._fps:
+            return False
+        self._wanted = floor((time + _EXACT_S) * self._fps) + 1
+        return True
+
+
+def sample_video(path: Path, fps: float | None = 1.0, *, max_pixels: int = MAX_PIXELS) -> Iterator[VideoFrame]:
     """Yield the first frame at or after 0, 1/fps, 2/fps, ... seconds, upright; no frame twice.
 
     Args:
         path: the video.
-        fps: frames wanted a second.
+        fps: frames wanted a second; None for every frame.
         max_pixels: videos with larger frames are refused unread.
 
     Raises:
         ValueError: ``fps`` is not positive.
         BadVideo: no video, no frames, too large, or damaged. What comes before the damage is yielded first.
     """
-    if not fps > 0:
-        raise ValueError(f"fps is {fps}, but must be positive")
-    with _opened(path, max_pixels) as container:
-        stream = _pictures(container, max_pixels)
-        wanted, start = 0, None
+    moments = Moments(fps)
+    with opened(path, max_pixels) as container:
+        stream = pictures_of(container, max_pixels)
+        start = None
         for index, frame in enumerate(_frames(container, stream)):
             time = index / float(stream.average_rate or 25) if frame.time is None else frame.time
             start = time if start is None else start
-            if time - start + _EXACT_S >= wanted / fps:
-                yield VideoFrame(time - start, index, _upright(frame))
-                wanted = floor((time - start + _EXACT_S) * fps) + 1
+            if moments.due(time - start):
+                shown = float((frame.duration or 0) * frame.time_base)
+                yield VideoFrame(time - start, index, _upright(frame), shown)
 
 
 def video_info(path: Path, *, max_pixels: int = MAX_PIXELS) -> VideoInfo:
@@ -94,8 +120,8 @@ def video_info(path: Path, *, max_pixels: int = MAX_PIXELS) -> VideoInfo:
     Raises:
         BadVideo: as in :func:`sample_video`.
     """
-    with _opened(path, max_pixels) as container:
-        stream = _pictures(container, max_pixels)
+    with opened(path, max_pixels) as container:
+        stream = pictures_of(container, max_pixels)
         height, width = _upright(next(_frames(container, stream))).shape[:2]
         return VideoInfo(
             format=container.format.name.split(",")[0],
@@ -117,7 +143,7 @@ def extract_sound(path: Path) -> bytes | None:
     """
     import av
 
-    with _opened(path) as container:
+    with opened(path) as container:
         if not container.streams.audio:
             return None
         stream = container.streams.audio[0]
@@ -129,7 +155,7 @@ def extract_sound(path: Path) -> bytes | None:
             track.setsampwidth(2)
             track.setframerate(stream.rate)
             try:
-                for samples in _samples(container, stream):
+                for samples in samples_of(container, stream):
                     track.writeframes(samples)
             except av.FFmpegError as error:
                 seconds = track.getnframes() / stream.rate
@@ -138,7 +164,7 @@ def extract_sound(path: Path) -> bytes | None:
 
 
 @contextmanager
-def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Any]:
+def opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Any]:
     """Open a video container; what FFmpeg complains about becomes BadVideo.
 
     Playlists and other formats that name further files or addresses are not let in.
@@ -153,7 +179,7 @@ def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Any]:
         raise BadVideo(f"damaged or no video: {error.strerror}") from error
 
 
-def _pictures(container: Any, max_pixels: int) -> Any:
+def pictures_of(container: Any, max_pixels: int) -> Any:
     """Return the first stream of moving pictures (covers of sound files aren't), decoding in one thread."""
     import av
 
@@ -170,7 +196,8 @@ def _pictures(container: Any, max_pixels: int) -> Any:
     if problem:
         raise BadVideo(problem)
     context.thread_count = 1
-    context.options = {"max_pixels": str(max_pixels)}
+    coded = (context.width + _BLOCK) * (context.height + _BLOCK)
+    context.options = {"max_pixels": str(max(max_pixels, coded))}
     return streams[0]
 
 
@@ -199,7 +226,8 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
         raise BadVideo(f"breaks off after {end:.2f} s of {container.duration / 1e6:.2f} s")
 
 
-def _samples(container: Any, stream: Any) -> Iterator[bytes]:
+def samples_of(container: Any, stream: Any) -> Iterator[bytes]:
+    """Decode a sound stream to interleaved 16-bit samples, up to where it breaks off."""
     import av
 
     resampler = av.AudioResampler(format="s16", layout=stream.layout, rate=stream.rate)

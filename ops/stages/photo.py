@@ -69,7 +69,11 @@ def columns(wishes: Wishes) -> tuple[Column, ...]:
 def plan(root: Path, only: str | None, wishes: Wishes, models: FaceModels) -> tuple[list[Item], list[Row]]:
     """List a folder's files, or the one file ``only`` in it; refused files come back as rows."""
     masks_wanted = None if wishes.masks is None else [wishes.masks.as_key(), digest_of(*masks.DRAWING)]
-    made_with = [asdict(replace(wishes, masks=None)), masks_wanted, models.versions(), VERSION]
+    return plan_files(root, only, [asdict(replace(wishes, masks=None)), masks_wanted, models.versions(), VERSION])
+
+
+def plan_files(root: Path, only: str | None, made_with: list[Any]) -> tuple[list[Item], list[Row]]:
+    """List a folder's files, or the one file ``only`` in it, as work whose result depends on ``made_with`` too."""
     items: list[Item] = []
     told: list[Row] = []
     found = list(frames.scan(root)) if only is None else [frames.look(root, only)]

@@ -287,6 +287,14 @@ def test_what_videos_are_refused(tmp_path, sample, read):
         read(tmp_path / "codec.mp4")
 
 
+def test_a_video_of_just_the_allowed_size_is_read(tmp_path):
+    """Its coded size, in whole blocks of 16, is larger."""
+    make_video(tmp_path / "a.mp4", [np.full((50, 90, 3), 99, np.uint8)] * 3)
+    assert len(list(frames.sample_video(tmp_path / "a.mp4", None, max_pixels=50 * 90))) == 3
+    with pytest.raises(frames.BadVideo, match="4499"):
+        next(frames.sample_video(tmp_path / "a.mp4", None, max_pixels=50 * 90 - 1))
+
+
 def test_a_playlist_is_no_video(tmp_path, sample):
     """A file that names other files must not make the decoder open them."""
     shutil.copy(sample / "clip.mp4", tmp_path / "private.mp4")

@@ -153,3 +153,17 @@ def test_boxes_are_drawn_on_their_own_pixels_in_the_colour_of_their_class():
         assert (left + xs.min(), ys.min(), left + xs.max() + 1, ys.max() + 1) == box
     with pytest.raises(KeyError, match="masked"):
         draw_boxes(black, [Box(0, 0, 9, 9)], ["masked"])
+
+
+def test_class_and_score_stand_above_a_box_or_below_it_and_on_small_faces_the_score_alone():
+    black = np.zeros((400, 400, 3), np.uint8)
+    boxes = [Box(50, 100, 150, 220), Box(220, 0, 320, 120), Box(300, 300, 312, 315)]
+    drawn = draw_boxes(black, boxes, ["with_mask", "without_mask", "with_mask"], [0.9, 0.8, 0.7]).astype(int)
+    patches = [np.abs(drawn - CLASS_COLOURS[index]).max(axis=2) < 30 for index in (0, 1)]
+    assert patches[0][86:96, 51:53].all(), "above the first"
+    assert patches[1][126:134, 221:223].all(), "below the second, which begins at the picture's edge"
+    # a line of text is some ten pixels high; "mask 0.70" would be wider than 40
+    wide = patches[0][285:299].any(axis=0)
+    assert 15 < wide.sum() < 40
+    with pytest.raises(ValueError, match="argument 3 is shorter"):
+        draw_boxes(black, boxes, ["with_mask"] * 3, [0.5])
