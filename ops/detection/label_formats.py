@@ -32,13 +32,15 @@ class LabelledFace:
         label: one of :data:`ops.masking.LABELS`; its place there is its id.
         box: the part of the face's box inside the picture, pixels.
         cut: the face's box reaches beyond the picture.
-        worn: the manifest row of the mask on it; None where it is bare.
+        worn: the manifest row of the mask on it; None where it is bare, or nothing but the box is known.
+        score: of a detector, in [0, 1]; None where the label was drawn, or given by people.
     """
 
     label: str
     box: Box
     cut: bool
     worn: Row | None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,13 @@ def _coco(scenes: Sequence[Scene]) -> dict[str, bytes]:
 
 
 def _annotation(scene: Scene, face: LabelledFace) -> dict[str, Any]:
-    """Return a mask by its own region and box, a bare face by the face's box and a region of no pixel."""
+    """Return a mask by its own region and box, a bare face by the face's box and a region of no pixel.
+
+    What a detector found has no region, its box's area, and a score.
+    """
+    if face.score is not None:
+        found = {"bbox": _corner_and_size(face.box), "area": round(face.box.area, 3), "iscrowd": 0}
+        return {**found, "score": round(face.score, 4)}
     if face.worn is None:
         region, box = {"size": [scene.height, scene.width], "counts": [scene.height * scene.width]}, face.box
     else:

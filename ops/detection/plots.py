@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
 
+    from matplotlib.figure import Figure
+
+TINTS = [(red / 255, green / 255, blue / 255) for red, green, blue in CLASS_COLOURS]
+NAMES = [label.replace("_", "\n") for label in LABELS]
 SHADES = (1.0, 0.6, 0.3)
 SHOWN = 0.05
 """Parts of a bar below this share of the tallest one are not named."""
@@ -25,20 +29,14 @@ def plot_classes(counts: Mapping[str, Mapping[str, Counter[str]]]) -> bytes:
     Args:
         counts: split -> origin (up to three) -> boxes by class.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.6 * len(counts), 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(3.6 * len(counts), 3.4)
     panels = figure.subplots(1, len(counts), squeeze=False)[0]
-    names = [label.replace("_", "\n") for label in LABELS]
-    tints = [tuple(np.array(colour) / 255) for colour in CLASS_COLOURS]
     for panel, (split, origins) in zip(panels, counts.items(), strict=True):
         tallest = max(sum(boxes[label] for boxes in origins.values()) for label in LABELS)
         below = np.zeros(len(LABELS))
         for (origin, boxes), shade in zip(origins.items(), SHADES, strict=False):
             values = np.array([boxes[label] for label in LABELS])
-            panel.bar(names, values, bottom=below, color=[(*tint, shade) for tint in tints], edgecolor="white")
+            panel.bar(NAMES, values, bottom=below, color=[(*tint, shade) for tint in TINTS], edgecolor="white")
             for place, value in enumerate(values):
                 if value > SHOWN * tallest:
                     panel.text(place, below[place] + value / 2, f"{origin} {value}", ha="center", va="center", size=7)
@@ -49,6 +47,21 @@ def plot_classes(counts: Mapping[str, Mapping[str, Counter[str]]]) -> bytes:
         panel.margins(y=0.12)
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(labelsize=7)
+    return png(figure)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, ``width`` x ``height`` inches, that no window and no other figure knows of."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file without anything that tells when and by what it was made."""
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=120, metadata={"Software": None})
     return data.getvalue()
