@@ -1,0 +1,252 @@
+"""Train the face completer: pixels, features and two adversaries, each of which reaches the generator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ops.training.alive import must_reach
+from ops.training.faces import moved, on, read_square, recoloured, stacked
+from ops.training.loop import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from ops.records import Floats, Picture
+    from ops.store import Row
+    from ops.training.loop import OnEpoch, Schedule
+
+    Features = Callable[[Tensor], Sequence[Tensor]]
+
+ROOM = 0.15
+"""Of a region's box, around it, that the close look shows too."""
+
+
+EDGE = 64
+"""Alpha, of 255, from which on a pixel is completed."""
+
+
+class Likeness(NamedTuple):
+    """How near a completed region is to the true one: decibels, and structural similarity up to 1."""
+
+    psnr: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What each part of the generator's loss counts.
+
+    Attributes:
+        pixels: mean absolute difference within the region.
+        features: of the layers of a trained network.
+        whole: what the whole picture's adversary says.
+        close: what the close look's adversary says.
+        whole_from: share of all epochs from which on that one has a say; it learns half as long before.
+        close_from: the same for the close look.
+    """
+
+    pixels: float = 6.0
+    features: float = 0.3
+    whole: float = 0.05
+    close: float = 0.05
+    whole_from: float = 0.2
+    close_from: float = 0.4
+
+
+class Adversary:
+    """A discriminator with its optimizer, by the hinge loss (Lim and Ye, 2017)."""
+
+    def __init__(self, network: nn.Module, lr: float) -> None:
+        import torch
+
+        self.network = network
+        self.optimizer = torch.optim.AdamW(network.parameters(), lr=lr, betas=(0.5, 0.9))
+
+    def learn(self, real: Tensor, made: Tensor, regions: Tensor) -> Tensor:
+        """Take a step towards telling real pictures from made up ones, and return the loss before it."""
+        self.network.requires_grad_(True)
+        real_said, made_said = self.network(real, regions), self.network(made.detach(), regions)
+        loss: Tensor = (1 - real_said).relu().mean() + (1 + made_said).relu().mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def against(self, made: Tensor, regions: Tensor) -> Tensor:
+        """Return how little made up pictures convince; its gradient is the generator's alone."""
+        self.network.requires_grad_(False)
+        unconvinced: Tensor = -self.network(made, regions).mean()
+        return unconvinced
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights and the optimizer's state."""
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.network.load_state_dict(state_dict["network"])
+        self.optimizer.load_state_dict(state_dict["optimizer"])
+
+
+def close_look(pictures: Tensor, regions: Tensor) -> Tensor:
+    """Return the square around each region, scaled to half the picture's side; gradients pass.
+
+    Args:
+        pictures: ``(n, c, s, s)``.
+        regions: ``(n, 1, s, s)``; where one is empty the middle is shown.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    size = pictures.shape[-1]
+    thetas = []
+    for region in regions[:, 0] > 0.5:
+        rows, columns = (torch.nonzero(region.any(axis)).flatten() for axis in (1, 0))
+        low, high = (
+            ((0.25, 0.75),) * 2
+            if not len(rows)
+            else zip(*((part[0] / size, (part[-1] + 1) / size) for part in (columns, rows)), strict=True)
+        )
+        middle = [float(a + b) - 1 for a, b in zip(low, high, strict=True)]
+        reach = min(1.0, (1 + ROOM) * max(float(b - a) for a, b in zip(low, high, strict=True)))
+        thetas.append([[reach, 0, middle[0]], [0, reach, middle[1]]])
+    grid = F.affine_grid(pictures.new_tensor(thetas), [len(pictures), 1, size // 2, size // 2], align_corners=False)
+    looked: Tensor = F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
+    return looked
+
+
+def train(
+    network: nn.Module,
+    adversaries: tuple[nn.Module, nn.Module],
+    features: Features | None,
+    folder: Path,
+    rows: Sequence[tuple[Row, Row]],
+    work: Path,
+    schedule: Schedule,
+    weights: Weights,
+    *,
+    size: int,
+    device: str,
+    autocast: Callable[[], Any],
+    on_epoch: OnEpoch,
+) -> nn.Module:
+    """Train a completer to show bare faces again under regions.
+
+    Args:
+        network: maps pictures and regions to pictures.
+        adversaries: discriminators of the whole picture and of the close look.
+        features: of a trained network, for ``(n, 3, size, size)`` in [0, 1]; None does without.
+        folder: of the pairs.
+        rows: of their manifest: a bare face, and what gives the region (of the same face, or itself).
+        work: holds the checkpoint.
+        schedule: how long and how fast.
+        weights: of the losses.
+        size: side of a square in pixels.
+        device: ``cpu`` or ``cuda``.
+        autocast: makes the context to compute in.
+        on_epoch: as for :func:`ops.training.loop.fit`.
+
+    Returns:
+        The averaged network.
+
+    Raises:
+        FrozenNetwork: an adversary's word does not reach the network, or weights of it did not learn.
+    """
+    whole, close = (Adversary(each, schedule.lr) for each in adversaries)
+    steps = schedule.steps(len(rows)) * schedule.epochs
+    seen = {"steps": 0}
+    reached: set[str] = set()
+
+    def loss(network: nn.Module, batch: Sequence[int], rng: np.random.Generator) -> Mapping[str, Tensor]:
+        way = (seen["steps"]) / steps
+        seen["steps"] += 1
+        squares = [_drawn(folder, *rows[index], size, rng) for index in batch]
+        real, regions = (on(device, stacked(each)) for each in zip(*squares, strict=True))
+        with autocast():
+            made = network(real, regions)
+        made = made.float()
+        missing = regions.sum((1, 2, 3)).clamp(min=1)
+        told = {"pixels": (((made - real).abs() * regions).sum((1, 2, 3)) / (3 * missing)).mean()}
+        total = weights.pixels * told["pixels"]
+        if features is not None:
+            with autocast():
+                told["features"] = sum(
+                    (a.float() - b.float().detach()).abs().mean()
+                    for a, b in zip(features(made), features(real), strict=True)
+                )
+            total = total + weights.features * told["features"]
+        looks = {
+            "whole": (whole, (real, made, regions), weights.whole, weights.whole_from),
+            "close": (
+                close,
+                tuple(close_look(each, regions) for each in (real, made, regions)),
+                weights.close,
+                weights.close_from,
+            ),
+        }
+        for name, (adversary, views, weight, begins) in looks.items():
+            if way >= begins / 2:
+                told[f"{name}_learns"] = adversary.learn(*views)
+            if way >= begins:
+                told[name] = adversary.against(*views[1:])
+                if name not in reached and bool(regions.any()):
+                    must_reach(told[name], network, f"the adversary of the {name} picture")
+                    reached.add(name)
+                total = total + weight * told[name]
+        return {"loss": total, **told}
+
+    def resumed(epoch: int, losses: Mapping[str, float], average: nn.Module) -> None:
+        seen["steps"] = epoch * schedule.steps(len(rows))
+        on_epoch(epoch, losses, average)
+
+    return fit(network, loss, len(rows), schedule, work, on_epoch=resumed, also={"whole": whole, "close": close})
+
+
+def _drawn(folder: Path, bare: Row, other: Row, size: int, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Return a bare face and a region, hard, moved alike."""
+    pixels, own = read_square(folder, bare, size)
+    alpha = own if other is bare else read_square(folder, other, size)[1]
+    pixels, alpha = moved(pixels, alpha, rng)
+    return recoloured(pixels, rng), np.where(alpha >= EDGE, 255, 0).astype(np.uint8)
+
+
+def measure(
+    complete: Callable[[Floats, Floats], Floats], folder: Path, bare: Row, other: Row, size: int
+) -> Likeness | None:
+    """Measure a completer on a bare face whose region is given by ``other``; None where that is empty.
+
+    Similarity is that of Wang et al. (IEEE TIP 2004), a map over the whole square of which the region's mean counts.
+
+    Args:
+        complete: maps ``(1, 3, size, size)`` pictures and ``(1, 1, size, size)`` regions in [0, 1] to pictures.
+        folder: of the pairs.
+        bare: a row of their manifest.
+        other: the row that gives the region.
+        size: side of the square in pixels.
+    """
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    truth, region = hidden(folder, bare, other, size)
+    if not region.any():
+        return None
+    made = complete(stacked([truth]), stacked([region]))[0].transpose(1, 2, 0)
+    made = np.rint(made * 255).clip(0, 255).astype(np.uint8)
+    _, similar = structural_similarity(truth, made, channel_axis=2, full=True)
+    inside = region > 0
+    return Likeness(
+        float(peak_signal_noise_ratio(truth[inside], made[inside])), float(np.asarray(similar)[inside].mean())
+    )
+
+
+def hidden(folder: Path, bare: Row, other: Row, size: int) -> tuple[Picture, NDArray[np.uint8]]:
+    """Return a bare face and the hard region, of 0 and 255, that ``other`` gives."""
+    pixels, own = read_square(folder, bare, size)
+    alpha = own if other is bare else read_square(folder, other, size)[1]
+    return pixels, np.where(alpha >= EDGE, 255, 0).astype(np.uint8)

@@ -1,0 +1,82 @@
+"""How the project's own networks are trained: what segmenter and completer have in common, and the completer's more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from ops.training.completer import Weights
+from ops.training.loop import Schedule
+from ops.training.precision import PRECISIONS
+
+KEPT = ("best", "last")
+STEP, LEAST = 16, 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to train a network.
+
+    Attributes:
+        size: side of a square in pixels.
+        widths: channels of each resolution; none for the network's own.
+        epochs: passes over all items.
+        batch: items a step.
+        lr: learning rate after warming up.
+        warmup: share of all steps until it is reached.
+        clip: greatest norm of a step's gradients.
+        average: share of the averaged weights that stays at each step.
+        keep: ``best`` of the epochs by validation, or ``last``.
+        every: of so many epochs one has its weights put away as well; 0 for none.
+        precision: ``float32``, ``bfloat16``, or ``auto``: the latter where CPU or GPU compute in it.
+        seed: of everything drawn.
+    """
+
+    size: int = 128
+    widths: tuple[int, ...] = ()
+    epochs: int = 20
+    batch: int = 16
+    lr: float = 1e-3
+    warmup: float = 0.03
+    clip: float = 1.0
+    average: float = 0.998
+    keep: str = "best"
+    every: int = 0
+    precision: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, values in {"keep": KEPT, "precision": PRECISIONS}.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; use one of {', '.join(values)}")
+        step = max(STEP, 2 ** (len(self.widths) - 1))
+        if self.size % step or self.size < LEAST:
+            raise ValueError(f"size is {self.size}; use a multiple of {step} from {max(step, LEAST)} on")
+
+    @property
+    def schedule(self) -> Schedule:
+        """How long and how fast."""
+        return Schedule(**{field.name: getattr(self, field.name) for field in fields(Schedule)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompleterRecipe(Recipe):
+    """How to train a completer: besides, what each part of its loss counts; see ``ops.training.completer.Weights``.
+
+    Attributes:
+        adversary: channels of the discriminators' first convolution.
+    """
+
+    epochs: int = 30
+    keep: str = "last"
+    pixels: float = 6.0
+    features: float = 0.3
+    whole: float = 0.05
+    close: float = 0.05
+    whole_from: float = 0.2
+    close_from: float = 0.4
+    adversary: int = 32
+
+    @property
+    def weights(self) -> Weights:
+        """Of the losses."""
+        return Weights(**{field.name: getattr(self, field.name) for field in fields(Weights)})
