@@ -5,41 +5,49 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from apps.verbs.common import (
+    NOTHING_DONE,
+    AsJson,
+    Device,
+    Fps,
+    Input,
+    Output,
+    Workers,
+    advance,
+    process,
+    progress_bar,
+    say,
+    usage_on_wrong_value,
+)
+from apps.verbs.detect import detect
+from apps.verbs.train import app as train_app
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ops.stages.photo import Wishes
-    from ops.store import Report
     from resources.models import FaceModels
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 models_app = typer.Typer(no_args_is_help=True, help="Model files: what there is, where it comes from.")
 app.add_typer(models_app, name="models")
-say = Console(stderr=True)
+app.add_typer(train_app, name="train")
+browser_app = typer.Typer(no_args_is_help=True, help="Apps in the browser.")
+app.add_typer(browser_app, name="app")
 
-Input = Annotated[Path, typer.Argument(help="a picture, a video, or a folder of them", show_default=False)]
-Output = Annotated[Path, typer.Argument(help="folder to write to; it mirrors INPUT's folders", show_default=False)]
-Workers = Annotated[int, typer.Option(help="processes; 0 lets the amount of work decide", min=0)]
 Seed = Annotated[int, typer.Option(help="another seed, other masks")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Detector = Annotated[str, typer.Option(help="face detector by name")]
 Landmarker = Annotated[str, typer.Option(help="mesh, or face_landmarker where its weights can be had")]
-Fps = Annotated[float, typer.Option(help="frames a second taken from videos", min=0.001)]
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
 Style = Annotated[list[str], typer.Option(help="crop style by name, or all; may be repeated")]
 Size = Annotated[int, typer.Option(help="side of a crop in pixels", min=16)]
-NOTHING_DONE, USAGE = 1, 2
 
 
 @app.command()
@@ -70,7 +78,7 @@ def mask(
     from ops.stages.photo import Wishes
     from resources.models import FaceModels
 
-    with _usage_on_wrong_value():
+    with usage_on_wrong_value():
         settings = chosen(preset, seed=seed, garments=garments, kinds=kind, states=state)
     wishes = Wishes(
         masks=None if no_mask else settings,
@@ -123,6 +131,9 @@ def faces(
     _process(input, output, Wishes(draw=True, fps=fps), models, workers, as_json)
 
 
+app.command()(detect)
+
+
 @app.command()
 def export(
     dataset: Annotated[Path, typer.Argument(help="folder of masked pictures with its manifest", show_default=False)],
@@ -133,7 +144,7 @@ def export(
     """Write masked pictures and their labels as YOLO, COCO or Pascal VOC."""
     from ops.detection import scenes
 
-    with _usage_on_wrong_value():
+    with usage_on_wrong_value():
         made = scenes.export(dataset, output, format)
     summary = {"pictures": made.pictures, **made.faces, "removed": made.removed}
     if as_json:
@@ -158,7 +169,7 @@ def garments(
     from ops.sample import portraits
     from resources.models import FaceModels
 
-    with _usage_on_wrong_value():
+    with usage_on_wrong_value():
         own = load_garments(garments) if garments else ()
         models = FaceModels(device=device).load()
         shown = [(pixels, find_faces(pixels, *models)[0]) for pixels in portraits()]
@@ -214,10 +225,10 @@ def list_models(as_json: AsJson = False) -> None:
 def fetch(names: Annotated[list[str], typer.Argument(help="models by name")]) -> None:
     """Fetch models into the cache, verified."""
     registry = _registry()
-    with _bar() as bar:
+    with progress_bar() as bar:
         for name in names:
             task = bar.add_task(name, total=None)
-            path = registry.fetch(name, progress=partial(_advance, bar, task))
+            path = registry.fetch(name, progress=partial(advance, bar, task))
             say.print(f"{name}: {path}")
 
 
@@ -232,60 +243,36 @@ def verify(names: Annotated[list[str] | None, typer.Argument(help="models by nam
         raise typer.Exit(NOTHING_DONE)
 
 
+@browser_app.command()
+def detector(
+    data: Annotated[Path, typer.Option(help="data folder: runs and report are read from it")] = Path("data"),
+    port: Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)] = 8501,
+    host: Annotated[str, typer.Option(help="address to listen on; by default this machine alone")] = "127.0.0.1",
+) -> None:
+    """Try mask detectors on pictures, videos and the webcam; compare trainings; read the report."""
+    from apps.detector.serve import serve
+
+    say.print(f"http://{host}:{port}   Ctrl+C ends it", markup=False)
+    serve(data, host, port)
+
+
 def _process(given: Path, output: Path, wishes: Wishes, models: FaceModels, workers: int, as_json: bool) -> None:
     """Run the wishes over INPUT, print what was done, and leave with the right exit code."""
     import pandas as pd
 
     from ops.stages import masks, photo
-    from ops.store import Dataset
-    from resources.compute import Local
 
-    if not given.exists():
-        _usage(f"{given} does not exist")
-    given = given.resolve()
-    root, only = (given, None) if given.is_dir() else (given.parent, given.name)
-    if only is None and output.resolve().is_relative_to(root.resolve()):
-        _usage(f"OUTPUT {output} lies inside INPUT {given}, so the next run would take it for input; choose another")
-    start = time.perf_counter()
-    with _usage_on_wrong_value():
-        items, told = photo.plan(root, only, wishes, models)
-    dataset = Dataset(output, photo.columns(wishes), exclusive=False)
-    work = partial(photo.Process, output, wishes, models)
     unseen = pd.DataFrame({"source": [], "status": [], "reason": []})
-    also = None if wishes.masks is None else partial(masks.logs, unseen)
-    with _bar() as bar:
-        task = bar.add_task("files", total=len(items))
-        report = dataset.build(
-            items, work, Local(workers), refused=told, also=also, progress=partial(_advance, bar, task)
-        )
-    _tell(dataset, report, {item.payload["source"] for item in items} | {row["source"] for row in told}, start, as_json)
-
-
-def _tell(dataset: Any, report: Report, sources: set[str], start: float, as_json: bool) -> None:
-    rows = dataset.read(["source", "frame", "output", "face", "status", "reason"])
-    rows = rows[rows["source"].isin(sources)]
-    status = rows["status"].value_counts()
-    done = rows[rows["status"] == "done"]
-    summary = {
-        "pictures": len(sources),
-        "faces": int(rows.dropna(subset="face")[["source", "frame", "face"]].drop_duplicates().shape[0]),
-        "outputs": int(done["output"].nunique()),
-        "skipped": int(status.get("skipped", 0)),
-        "rejected": int(status.get("rejected", 0)),
-        "seconds": round(time.perf_counter() - start, 3),
-    }
-    if as_json:
-        print(json.dumps(summary))
-    else:
-        say.print(", ".join(f"{name} {value}" for name, value in summary.items()))
-        refused = rows[rows["status"] == "rejected"]
-        for known in refused.head(10).to_dict("records"):
-            say.print(f"  rejected {known['source']!r}: {known['reason']}", markup=False)
-        for note in report.notes:
-            say.print(f"  {note}", markup=False)
-        say.print(f"{report.made} files worked on, {report.kept} were done already; {dataset.manifest}", markup=False)
-    if not sources or (done.empty and not summary["skipped"]):
-        raise typer.Exit(NOTHING_DONE)
+    process(
+        given,
+        output,
+        partial(photo.plan, wishes=wishes, models=models),
+        partial(photo.Process, output, wishes, models),
+        photo.columns(wishes),
+        workers=workers,
+        as_json=as_json,
+        also=None if wishes.masks is None else partial(masks.logs, unseen),
+    )
 
 
 def _registry() -> Any:
@@ -297,34 +284,11 @@ def _registry() -> Any:
 def _styles(wanted: list[str], size: int) -> tuple[str, ...]:
     from ops.alignment import resolve_styles, template
 
-    with _usage_on_wrong_value():
+    with usage_on_wrong_value():
         styles = resolve_styles(wanted)
         for style in styles:
             template(style, size)
     return styles
-
-
-@contextmanager
-def _usage_on_wrong_value() -> Iterator[None]:
-    """Leave with a usage error where the values given are not allowed."""
-    try:
-        yield
-    except ValueError as error:
-        _usage(str(error))
-
-
-def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=say, disable=not say.is_terminal)
-
-
-def _advance(bar: Progress, task: Any, done: int, total: int) -> None:
-    bar.update(task, completed=done, total=total)
-
-
-def _usage(text: str) -> NoReturn:
-    say.print(f"maskline: {text}", style="red", markup=False, soft_wrap=True)
-    raise typer.Exit(USAGE)
 
 
 def told_errors() -> tuple[type[Exception], ...]:
@@ -333,8 +297,9 @@ def told_errors() -> tuple[type[Exception], ...]:
     from ops.store import DatasetBusy
     from resources.compute import WorkerDied
     from resources.devices import DeviceUnavailable
+    from resources.mask_detectors import BadDetector
 
-    return (DatasetBusy, DeviceUnavailable, ModelUnavailable, OSError, WorkerDied)
+    return (BadDetector, DatasetBusy, DeviceUnavailable, ModelUnavailable, OSError, WorkerDied)
 
 
 def main() -> None:

@@ -1,6 +1,9 @@
 """The asset checks: each looks at what was written, not at what the code meant to write."""
 
 import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
@@ -8,6 +11,10 @@ import pandas as pd
 
 from ops.masking import LABELS
 from ops.store import DONE, REJECTED, Dataset, rows_of
+
+if TYPE_CHECKING:
+    from ops.detection.split_files import Written
+    from ops.training.tasks import Pairs, Task
 
 SAMPLE = 200
 """Rows that a check which opens pictures looks at, evenly spread."""
@@ -145,15 +152,14 @@ def class_counts(dataset: Dataset) -> dg.AssetCheckResult:
     )
 
 
-def no_leak(dataset: Dataset, *, max_pixels: int) -> dg.AssetCheckResult:
+def no_leak(written: "Sequence[Written]") -> dg.AssetCheckResult:
     """Pass when no two splits share a person, video, frame, picture or face, by the files as they lie there.
 
     Pictures and faces are looked at again; held out splits hold photographs alone, unless there are none at all.
     """
-    from ops.detection.split_files import REAL, SYNTHETIC, read_written
+    from ops.detection.split_files import REAL, SYNTHETIC
     from ops.detection.splits import SAME_LOOK, SPLITS, leaks
 
-    written = read_written(dataset.folder, rows_of(dataset.read(status=DONE)), max_pixels=max_pixels)
     pairs = leaks([one.member for one in written], [one.split for one in written])
     photographs = any(one.origin == REAL for one in written)
     made = [one.path for one in written if photographs and one.origin != REAL and one.split != SPLITS[0]]
@@ -189,6 +195,119 @@ def class_balance(dataset: Dataset) -> dg.AssetCheckResult:
         metadata={
             split: ", ".join(f"{few[f'n_{label}']} {label}" for label in LABELS) for split, few in counts.items()
         },
+    )
+
+
+def scores_in_range(dataset: Dataset) -> dg.AssetCheckResult:
+    """Pass when every box lies inside its frame, has an area and a known class, and a score from its threshold to 1."""
+    rows = dataset.read(
+        ["source", "x1", "y1", "x2", "y2", "width", "height", "label", "score", "threshold"], status=DONE
+    )
+    across = (rows["x1"] >= 0) & (rows["x1"] < rows["x2"]) & (rows["x2"] <= rows["width"])
+    down = (rows["y1"] >= 0) & (rows["y1"] < rows["y2"]) & (rows["y2"] <= rows["height"])
+    sure = (rows["score"] >= rows["threshold"]) & (rows["score"] <= 1)
+    wrong = rows[~(across & down & sure & rows["label"].isin(LABELS))]
+    return dg.AssetCheckResult(
+        check_name="scores_in_range",
+        passed=wrong.empty,
+        metadata={"boxes": len(rows), "wrong": len(wrong), "first": ", ".join(wrong["source"][:3])},
+    )
+
+
+def rate_drift(rates: Mapping[str, float], before: Mapping[str, float]) -> dg.AssetCheckResult:
+    """Warn when boxes a picture or shares of classes are far from those of the source's last materialization."""
+    from ops.stages.detections import drifted
+
+    moved = drifted(rates, before)
+    return dg.AssetCheckResult(
+        check_name="rate_drift",
+        passed=not moved,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={name: f"{before[name]:.3f} before, {rates[name]:.3f} now" for name in rates if name in before}
+        | {"moved": ", ".join(moved)},
+    )
+
+
+def loads_and_predicts(dataset: Dataset, split: Path, *, max_pixels: int) -> dg.AssetCheckResult:
+    """Pass when every ONNX runs and finds boxes that can be, and that of fp32 gives what the weights give."""
+    from ops import images
+    from ops.stages.detector import COMPARED_ON, ONNX, WEIGHTS, spread
+    from ops.training import export
+    from ops.training.detector import listed
+    from resources.mask_detectors import OnnxMaskDetector
+
+    names = spread(listed(split, "val"), COMPARED_ON)
+    pictures = [images.read(split / name, max_pixels=max_pixels) for name in names]
+    detectors = {format: OnnxMaskDetector(dataset.folder / file) for format, file in ONNX.items()}
+    runs = {format: export.run_of(detector.path.read_bytes()) for format, detector in detectors.items()}
+    side = detectors["fp32"].size
+    wrong = [
+        f"{format}, {name}"
+        for format, run in runs.items()
+        for name, pixels in zip(names, pictures, strict=True)
+        if not export.sound(run(export.given(pixels, side)))
+    ]
+    boxes = {format: sum(len(see(pixels).boxes) for pixels in pictures) for format, see in detectors.items()}
+    apart = export.deviation(export.load_network(dataset.folder / WEIGHTS), runs["fp32"], pictures, side)
+    return dg.AssetCheckResult(
+        check_name="loads_and_predicts",
+        passed=not wrong and all(boxes.values()) and apart <= export.SAME,
+        metadata={
+            "pictures": len(pictures),
+            **{f"boxes_{format}": count for format, count in boxes.items()},
+            "onnx_from_weights": apart,
+            "wrong": len(wrong),
+            "first": "; ".join(wrong[:3]),
+        },
+    )
+
+
+def runs_as_trained(dataset: Dataset, task: "Task", pairs: "Pairs") -> dg.AssetCheckResult:
+    """Pass when the ONNX takes validation squares, and gives for every pixel what the weights give, from 0 to 1."""
+    from ops.stages.networks import SAME, WEIGHTS, deviation, load
+    from ops.training.onnx_files import session_of
+
+    model = (dataset.folder / f"{task.name}.onnx").read_bytes()
+    session, squares = session_of(model), task.given(pairs, SAMPLE // 10)
+    made = [session.run(None, dict(zip(task.inputs, given, strict=True)))[0] for given in squares]
+    wrong = sum(not ((each >= 0) & (each <= 1)).all() for each in made)
+    apart = deviation(task, load(task, dataset.folder / WEIGHTS), model, pairs)
+    return dg.AssetCheckResult(
+        check_name="runs_as_trained",
+        passed=not wrong and apart <= SAME,
+        metadata={"squares": len(made), "wrong": int(wrong), "onnx_from_weights": apart},
+    )
+
+
+def beats_floor(dataset: Dataset) -> dg.AssetCheckResult:
+    """Pass when the trained detector reaches the floor on enough annotated photographs; only then it may be champion.
+
+    Warn where there are too few of them for its figures to mean anything.
+    """
+    told = json.loads((dataset.folder / "metrics.json").read_text())
+    return dg.AssetCheckResult(
+        check_name="beats_floor",
+        passed=told["above_floor"],
+        severity=dg.AssetCheckSeverity.ERROR if told["meaningful"] else dg.AssetCheckSeverity.WARN,
+        metadata={
+            "ap50": str(told["ap50"]),
+            "ap50_95": str(told["ap50_95"]),
+            "photographs": told["photographs"],
+            "floor": ", ".join(f"{name} {least}" for name, least in told["floor"].items()),
+            "meaningful": told["meaningful"],
+        },
+    )
+
+
+def beats_champion(dataset: Dataset) -> dg.AssetCheckResult:
+    """Warn when the trained detector is not at least as good as the champion, or can't be compared with it."""
+    told = json.loads((dataset.folder / "metrics.json").read_text())
+    ahead = told["against_champion"]["ap50_95"]
+    return dg.AssetCheckResult(
+        check_name="beats_champion",
+        passed=ahead is not None and ahead >= 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"ahead_by_ap50_95": str(ahead), "promoted": told["promoted"], "why": told["why"]},
     )
 
 

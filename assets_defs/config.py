@@ -1,19 +1,27 @@
 """What the assets take their settings from: params.yaml for values, dvc.yaml for the code behind a stage."""
 
 import hashlib
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import yaml
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 ROOT = Path(__file__).resolve().parents[1]
 """The project's folder."""
 
-WHOLE = ("annotated_scenes", "yolo_splits")
+WHOLE = (
+    "annotated_scenes",
+    "yolo_splits",
+    "mask_detector",
+    "detector_report",
+    "unmasking_pairs",
+    "mask_segmenter",
+    "face_completer",
+)
 """Assets that all sources make together; any other has a partition a source."""
 
 LOOKING = ("frames", "annotated_scenes")
@@ -154,6 +162,146 @@ class YoloSplitsConfig(dg.Config):
     )
 
 
+class MaskDetectorConfig(dg.Config):
+    """Settings of ``mask_detector``."""
+
+    start: str = Field(default_factory=_from("mask_detector", "start"), description="weights to start from")
+    size: str = Field(default_factory=_from("mask_detector", "size"), description="of YOLO26: n, s or m")
+    image_size: int = Field(
+        default_factory=_from("mask_detector", "image_size"), ge=64, multiple_of=32, description="longer side in pixels"
+    )
+    batch: int = Field(default_factory=_from("mask_detector", "batch"), ge=1, description="pictures at a time")
+    epochs: int = Field(default_factory=_from("mask_detector", "epochs"), ge=1, description="at most")
+    patience: int = Field(
+        default_factory=_from("mask_detector", "patience"),
+        ge=1,
+        description="epochs without a better one before the end",
+    )
+    optimizer: str = Field(default_factory=_from("mask_detector", "optimizer"), description="by ultralytics' name")
+    lr0: float = Field(default_factory=_from("mask_detector", "lr0"), gt=0, description="learning rate at the start")
+    mosaic: float = Field(
+        default_factory=_from("mask_detector", "mosaic"), ge=0, le=1, description="share put together of four pictures"
+    )
+    mixup: float = Field(
+        default_factory=_from("mask_detector", "mixup"), ge=0, le=1, description="share blended of two pictures"
+    )
+    close_mosaic: int = Field(
+        default_factory=_from("mask_detector", "close_mosaic"), ge=0, description="last epochs without mosaics"
+    )
+    freeze: int = Field(
+        default_factory=_from("mask_detector", "freeze"), ge=0, description="first layers that stay as they are"
+    )
+    pictures: str = Field(default_factory=_from("mask_detector", "pictures"), description="train or train_real")
+    precision: str = Field(default_factory=_from("mask_detector", "precision"), description="auto, float32 or bfloat16")
+    seed: int = Field(default_factory=_from("mask_detector", "seed"), description="of everything drawn")
+
+
+class DetectorReportConfig(dg.Config):
+    """Settings of ``detector_report``."""
+
+    ap50: float = Field(default_factory=_from("detector_report", "ap50"), description="least AP50 of a champion")
+    ap50_95: float = Field(
+        default_factory=_from("detector_report", "ap50_95"), description="least AP50-95 of a champion"
+    )
+    photographs: int = Field(
+        default_factory=_from("detector_report", "photographs"), ge=1, description="annotated, in the test split"
+    )
+
+
+class UnmaskingPairsConfig(dg.Config):
+    """Settings of ``unmasking_pairs``."""
+
+    size: int = Field(default_factory=_from("unmasking_pairs", "size"), ge=32, description="side of a square in pixels")
+    variants: int = Field(default_factory=_from("unmasking_pairs", "variants"), ge=1, description="masks a face")
+    preset: str = Field(default_factory=_from("unmasking_pairs", "preset"), description="named distribution of masks")
+    states: dict[str, float] = Field(
+        default_factory=_from("unmasking_pairs", "states"), description="weights, how worn"
+    )
+    garments: str = Field(
+        default_factory=_from("unmasking_pairs", "garments"), description="folder of your own garments"
+    )
+    ratios: list[float] = Field(
+        default_factory=_from("unmasking_pairs", "ratios"), description="shares of train, val and test"
+    )
+    min_face_px: int = Field(
+        default_factory=_from("unmasking_pairs", "min_face_px"), ge=1, description="smaller faces are left out"
+    )
+    max_yaw: float = Field(
+        default_factory=_from("unmasking_pairs", "max_yaw"), description="degrees; faces turned further are left out"
+    )
+    quality: int = Field(default_factory=_from("unmasking_pairs", "quality"), ge=1, le=100, description="JPEG quality")
+    seed: int = Field(
+        default_factory=_from("unmasking_pairs", "seed"), description="another seed, other masks and split"
+    )
+
+
+def _described(asset: str, name: str, description: str, **limits: Any) -> Any:
+    return Field(default_factory=_from(asset, name), description=description, **limits)
+
+
+_segmenter = partial(_described, "mask_segmenter")
+_completer = partial(_described, "face_completer")
+
+
+class MaskSegmenterConfig(dg.Config):
+    """Settings of ``mask_segmenter``."""
+
+    size: int = _segmenter("size", "side of a square in pixels", ge=32, multiple_of=16)
+    widths: list[int] = _segmenter("widths", "channels of each resolution; empty: the network's own")
+    epochs: int = _segmenter("epochs", "passes over all squares", ge=1)
+    batch: int = _segmenter("batch", "squares a step", ge=1)
+    lr: float = _segmenter("lr", "learning rate after warming up", gt=0)
+    warmup: float = _segmenter("warmup", "share of all steps until it is reached", ge=0, le=1)
+    clip: float = _segmenter("clip", "greatest norm of a step's gradients", gt=0)
+    average: float = _segmenter("average", "share of the averaged weights that stays", ge=0, lt=1)
+    keep: str = _segmenter("keep", "best epoch by validation, or last")
+    every: int = _segmenter("every", "of so many epochs one has its weights put away", ge=0)
+    precision: str = _segmenter("precision", "auto, float32 or bfloat16")
+    seed: int = _segmenter("seed", "of everything drawn")
+
+
+class FaceCompleterConfig(dg.Config):
+    """Settings of ``face_completer``."""
+
+    size: int = _completer("size", "side of a square in pixels", ge=32, multiple_of=16)
+    widths: list[int] = _completer("widths", "channels of each resolution; empty: the network's own")
+    epochs: int = _completer("epochs", "passes over all squares", ge=1)
+    batch: int = _completer("batch", "squares a step", ge=1)
+    lr: float = _completer("lr", "learning rate after warming up", gt=0)
+    warmup: float = _completer("warmup", "share of all steps until it is reached", ge=0, le=1)
+    clip: float = _completer("clip", "greatest norm of a step's gradients", gt=0)
+    average: float = _completer("average", "share of the averaged weights that stays", ge=0, lt=1)
+    keep: str = _completer("keep", "best epoch by validation, or last")
+    every: int = _completer("every", "of so many epochs one has its weights put away", ge=0)
+    precision: str = _completer("precision", "auto, float32 or bfloat16")
+    seed: int = _completer("seed", "of everything drawn")
+    perceptual: str = _completer("perceptual", "auto, yolo11n_pose or none: compares looks")
+    adversary: int = _completer("adversary", "discriminators' first channels", ge=1)
+    pixels: float = _completer("pixels", "what differences of pixels count", ge=0)
+    features: float = _completer("features", "what differences of features count", ge=0)
+    whole: float = _completer("whole", "what the whole picture's adversary counts", ge=0)
+    close: float = _completer("close", "what the close look's adversary counts", ge=0)
+    whole_from: float = _completer("whole_from", "share of epochs from which on it has a say", ge=0, le=1)
+    close_from: float = _completer("close_from", "the same for the close look", ge=0, le=1)
+
+
+class MaskDetectionsConfig(dg.Config):
+    """Settings of ``mask_detections``."""
+
+    tiles: int = Field(
+        default_factory=_from("mask_detections", "tiles"), ge=1, description="look at so many times so many tiles too"
+    )
+    thresholds: dict[str, float] = Field(
+        default_factory=_from("mask_detections", "thresholds"), description="lowest score that counts, by class"
+    )
+    annotate: bool = Field(
+        default_factory=_from("mask_detections", "annotate"), description="pictures and videos with boxes drawn in"
+    )
+    quality: int = Field(
+        default_factory=_from("mask_detections", "quality"), ge=1, le=100, description="JPEG quality of these"
+    )
+
+
 class AlignedCropsConfig(dg.Config):
     """Settings of ``aligned_crops``."""
 
@@ -161,3 +309,21 @@ class AlignedCropsConfig(dg.Config):
     size: int = Field(default_factory=_from("aligned_crops", "size"), description="side of a crop in pixels")
     wearing: list[str] = Field(default_factory=_from("aligned_crops", "wearing"), description="bare, masked or both")
     quality: int = Field(default_factory=_from("aligned_crops", "quality"), description="JPEG quality")
+
+
+def settings_of(asset: str, wishes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return an asset's settings: those of params.yaml and, before them, the wishes.
+
+    Raises:
+        ValueError: the asset has no such setting, or not such a value.
+    """
+    name = "".join(part.title() for part in asset.split("_"))
+    model: type[dg.Config] = globals()[f"{name}Config"]
+    unknown = sorted(set(wishes or {}) - model.model_fields.keys())
+    if unknown:
+        raise ValueError(f"{asset} has no setting {', '.join(unknown)}; it has {', '.join(model.model_fields)}")
+    try:
+        return model(**wishes or {}).model_dump()
+    except ValidationError as error:
+        wrong = "; ".join(f"{asset}.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ValueError(wrong) from None

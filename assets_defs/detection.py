@@ -1,26 +1,44 @@
 """The detection group: annotated boxes of all sources in, splits and detectors out."""
 
+import time
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
 from assets_defs import checks, sheets
-from assets_defs.config import AnnotatedScenesConfig, YoloSplitsConfig
-from assets_defs.faces import CONTENT_CHANGED, described, frames, masked_faces
-from assets_defs.resources import Compute, Workspace
-from assets_defs.results import progress, recorded
+from assets_defs.config import (
+    AnnotatedScenesConfig,
+    DetectorReportConfig,
+    MaskDetectionsConfig,
+    MaskDetectorConfig,
+    YoloSplitsConfig,
+)
+from assets_defs.faces import CONTENT_CHANGED, SOURCES, described, frames, largest, masked_faces
+from assets_defs.resources import Compute, Models, Tracking, Workspace
+from assets_defs.results import earlier, progress, recorded
 from ops.detection.annotations import class_map
+from ops.detection.promotion import Floor
 from ops.detection.shots import read_shots
+from ops.detection.split_files import read_written
+from ops.stages import detections as detection_stage
+from ops.stages import detector as detector_stage
+from ops.stages import report as report_stage
 from ops.stages import scenes as scene_stage
 from ops.stages import splits as split_stage
-from ops.store import DONE
+from ops.store import DONE, file_md5, rows_of
+from ops.training.detector import Recipe
+from resources.champions import contenders, log_report, to_beat
 from resources.compute import Local
+from resources.devices import resolve_device
+from resources.start_weights import start_weights
 
 NIGHTLY = "0 4 * * *"
 """When annotation files are looked at again that no other asset sees; after the sources' own night run."""
+
+WEEKLY = "0 5 * * 0"
+"""When a detector is trained by itself, if its splits changed: it takes hours."""
 
 ON_ALL_SOURCES = (
     dg.AutomationCondition.eager()
@@ -62,15 +80,6 @@ def annotated_scenes(
     )
 
 
-def frames_of(workspace: Workspace) -> pd.DataFrame:
-    """Return the done rows of all sources' frames, with the source as ``folder``."""
-    made = {source: workspace.dataset("frames", source) for source in workspace.sources()}
-    tables = [
-        made[source].read(status=DONE).assign(folder=source) for source in made if made[source].manifest.is_file()
-    ]
-    return pd.concat(tables, ignore_index=True)
-
-
 @dg.asset(
     deps=[frames, masked_faces, annotated_scenes],
     **of_all_sources("yolo_splits", "yolo", "opencv", blocking="no_leak", warning="class_balance"),
@@ -85,7 +94,7 @@ def yolo_splits(
     """
     dataset = workspace.dataset("yolo_splits", columns=split_stage.COLUMNS)
     scenes = workspace.dataset("annotated_scenes").read(status=DONE)
-    shots = read_shots(scenes, frames_of(workspace))
+    shots = read_shots(scenes, workspace.everywhere("frames"))
     limit = int(max(scenes["width"] * scenes["height"], default=0))
     look = partial(split_stage.Look, workspace.folder, max_pixels=limit)
     settings = config.model_dump()
@@ -97,6 +106,116 @@ def yolo_splits(
     files = split_stage.extras(dataset.folder, max_pixels=limit)
     told = [*shots.told, *split.told]
     report = dataset.build(items, work, compute.mapper(), refused=told, also=files, progress=progress("yolo_splits"))
-    found = [checks.no_leak(dataset, max_pixels=limit), checks.class_balance(dataset)]
+    written = read_written(dataset.folder, rows_of(dataset.read(status=DONE)), max_pixels=limit)
+    found = [checks.no_leak(written), checks.class_balance(dataset)]
     sheet = sheets.of_splits(dataset, max_pixels=limit)
     return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet)
+
+
+@dg.asset(
+    deps=[yolo_splits],
+    **of_all_sources("mask_detector", "pytorch", "onnx", "mlflow", blocking="loads_and_predicts")
+    | {"automation_condition": dg.AutomationCondition.cron_tick_passed(WEEKLY)},
+)
+def mask_detector(
+    context: dg.AssetExecutionContext,
+    config: MaskDetectorConfig,
+    workspace: Workspace,
+    models: Models,
+    tracking: Tracking,
+) -> dg.MaterializeResult:
+    """A YOLO26 fine-tuned on the splits: its weights, ONNX in three precisions, curves; a run and version in MLflow.
+
+    A training that was killed goes on where it was. A new version is the challenger until its report makes it champion.
+    """
+    dataset = workspace.dataset("mask_detector", columns=detector_stage.COLUMNS)
+    splits = workspace.dataset("yolo_splits")
+    known = splits.read(["width", "height"], status=DONE)
+    limit = int(max(known["width"] * known["height"], default=0))
+    settings = config.model_dump()
+    start = start_weights(settings.pop("start"), config.size)
+    report = detector_stage.make(
+        dataset,
+        splits.folder,
+        workspace.folder / "training",
+        Recipe(**settings),
+        start,
+        device=resolve_device(models.device),
+        track=tracking.store(workspace).run,
+        mapper=Local(1),
+        max_pixels=limit,
+    )
+    found = [checks.loads_and_predicts(dataset, splits.folder, max_pixels=limit)]
+    sheet = sheets.of_detector(dataset, splits.folder, max_pixels=limit)
+    figures = sheets.training_of(dataset)
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet, figures=figures)
+
+
+@dg.asset(
+    deps=[yolo_splits, mask_detector],
+    **of_all_sources("detector_report", "onnx", "mlflow", blocking="beats_floor", warning="beats_champion"),
+)
+def detector_report(
+    context: dg.AssetExecutionContext,
+    config: DetectorReportConfig,
+    workspace: Workspace,
+    compute: Compute,
+    tracking: Tracking,
+) -> dg.MaterializeResult:
+    """How good the trained detector is on pictures that it has never seen, and which detector is the champion.
+
+    Average precision with intervals, curves, confusion, sizes, mistakes and the worst cases; the champion's ONNX.
+    """
+    dataset = workspace.dataset("detector_report", columns=report_stage.COLUMNS)
+    splits, trained = (workspace.dataset(asset) for asset in ("yolo_splits", "mask_detector"))
+    known = splits.read(status=DONE)
+    limit = int(max(known["width"] * known["height"], default=0))
+    store = tracking.store(workspace)
+    path, present = to_beat(store, trained.folder)
+    detectors = contenders(trained.folder / report_stage.ONNX, path)
+    items = report_stage.plan(rows_of(known), {name: file_md5(each.path) for name, each in detectors.items()})
+    work = partial(report_stage.Find, splits.folder, detectors, max_pixels=limit)
+    floor = Floor(**config.model_dump())
+    files = report_stage.files(splits.folder, trained.folder, present, floor, max_pixels=limit)
+    report = dataset.build(items, work, compute.mapper(), also=files, progress=progress("detector_report"))
+    report = replace(report, notes=(*report.notes, *log_report(store, dataset.folder, present)))
+    found = [checks.beats_floor(dataset), checks.beats_champion(dataset)]
+    sheet = sheets.of_report(dataset, splits, max_pixels=limit)
+    figures = sheets.figures_of(dataset)
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet, figures=figures)
+
+
+@dg.asset(
+    deps=[frames, detector_report],
+    partitions_def=SOURCES,
+    **described("mask_detections", "detection", {"onnx"}, blocking="scores_in_range", warning="rate_drift"),
+)
+def mask_detections(
+    context: dg.AssetExecutionContext,
+    config: MaskDetectionsConfig,
+    workspace: Workspace,
+    models: Models,
+    compute: Compute,
+) -> dg.MaterializeResult:
+    """Who wears a mask, and how, in every frame of a source: the champion's boxes, pictures and videos with them."""
+    source = context.partition_key
+    dataset = workspace.dataset("mask_detections", source, detection_stage.COLUMNS)
+    best = workspace.dataset("detector_report").folder
+    wishes = detection_stage.wishes_of(best, **config.model_dump())
+    pictures = workspace.dataset("frames", source)
+    limit = largest(pictures)
+    items = detection_stage.plan(pictures.read(status=DONE), workspace.folder, source, wishes)
+    work = partial(
+        detection_stage.Find, dataset.folder, models.masks(best / detection_stage.ONNX), wishes, max_pixels=limit
+    )
+    known = set(dataset.read(["fingerprint"])["fingerprint"]) if dataset.manifest.is_file() else set()
+    start = time.perf_counter()
+    report = dataset.build(items, work, compute.mapper(), progress=progress(f"mask_detections {source}"))
+    seconds = time.perf_counter() - start
+    rows = dataset.read(["fingerprint", "frame", "status", "label"])
+    figures = detection_stage.rates(rows)
+    found = [checks.scores_in_range(dataset), checks.rate_drift(figures, earlier(context))]
+    if made := rows.loc[~rows["fingerprint"].isin(known), "frame"].nunique():
+        figures["pictures_a_second"] = made / seconds
+    sheet = sheets.of_detections(dataset, workspace.folder, max_pixels=limit)
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet, figures=figures)

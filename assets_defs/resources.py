@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 from pydantic import Field
 
 from assets_defs.config import ROOT
-from ops.store import Column, Dataset
+from ops.store import DONE, Column, Dataset
 from resources.compute import Local
+from resources.mask_detectors import OnnxMaskDetector
 from resources.models import FaceModels
+from resources.tracking import Tracking as MlflowStore
+from resources.tracking import local_uri
 
 
 class Workspace(dg.ConfigurableResource):
@@ -39,6 +43,13 @@ class Workspace(dg.ConfigurableResource):
         """Dataset of an asset's partition, or of an asset that has none."""
         return Dataset(self.folder / asset / source, columns)
 
+    def everywhere(self, asset: str) -> pd.DataFrame:
+        """Return the done rows of all sources that an asset was made of, with the source as ``folder``."""
+        made = {source: self.dataset(asset, source) for source in self.sources()}
+        here = {source: dataset for source, dataset in made.items() if dataset.manifest.is_file()}
+        tables = [dataset.read(status=DONE).assign(folder=source) for source, dataset in here.items()]
+        return pd.concat(tables, ignore_index=True)
+
 
 class Models(dg.ConfigurableResource):
     """Models on a device."""
@@ -49,6 +60,10 @@ class Models(dg.ConfigurableResource):
         """Detector and mesh landmarker by name."""
         return FaceModels(detector, landmarker, self.device)
 
+    def masks(self, onnx: Path) -> OnnxMaskDetector:
+        """The mask detector in a file."""
+        return OnnxMaskDetector(onnx, self.device)
+
 
 class Compute(dg.ConfigurableResource):
     """Where the work runs."""
@@ -58,3 +73,13 @@ class Compute(dg.ConfigurableResource):
     def mapper(self) -> Local:
         """What maps work over items."""
         return Local(self.workers)
+
+
+class Tracking(dg.ConfigurableResource):
+    """Where trainings are tracked."""
+
+    uri: str = Field(default="", description="of an MLflow store; MLFLOW_TRACKING_URI or data/mlflow when empty")
+
+    def store(self, workspace: Workspace, network: str = "mask_detector") -> MlflowStore:
+        """The store: a network's runs, and its versions in the registry."""
+        return MlflowStore(self.uri or local_uri(workspace.folder), network)

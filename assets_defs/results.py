@@ -31,8 +31,9 @@ def recorded(
     *,
     checks: Sequence[dg.AssetCheckResult],
     sheet: tuple[Sequence[Picture], Sequence[str]],
+    figures: Mapping[str, Any] | None = None,
 ) -> dg.MaterializeResult:
-    """Record a build of ``dataset`` with its checks and the pictures and captions of its contact sheet.
+    """Record a build of ``dataset`` with its checks, the pictures and captions of its contact sheet, and more figures.
 
     Without :data:`MADE_OF` where a blocking check failed or a file could not be read, and for what looks at raw files
     itself: that is never fresh.
@@ -43,6 +44,7 @@ def recorded(
         "dagster/row_count": sum(report.counts.values()),
         "dagster/column_schema": schema,
         **report.counts,
+        **(figures or {}),
         "made": report.made,
         "kept": report.kept,
         "swept": report.removed,
@@ -63,6 +65,16 @@ def recorded(
     return dg.MaterializeResult(
         metadata=told, data_version=dg.DataVersion(directory_md5(report.folder)), check_results=checks
     )
+
+
+def earlier(context: dg.AssetExecutionContext) -> dict[str, Any]:
+    """Return what the last materialization before this one told in its metadata; nothing where there was none."""
+    places = [context.partition_key] if context.has_partition_key else None
+    records = context.instance.fetch_materializations(
+        dg.AssetRecordsFilter(context.asset_key, asset_partitions=places), limit=1
+    ).records
+    event = records[0].asset_materialization if records else None
+    return {name: value.value for name, value in event.metadata.items()} if event else {}
 
 
 def progress(title: str) -> Callable[[int, int], None]:

@@ -1,5 +1,6 @@
 """The contact sheets that the Dagster UI shows: a few pictures of each dataset, evenly spread over it."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,137 @@ def of_splits(dataset: Dataset, *, max_pixels: int) -> Sheet:
 
     pictures, captions = examples(dataset.folder, rows_of(dataset.read(status=DONE)), max_pixels=max_pixels)
     return [_small(pixels) for pixels in pictures], captions
+
+
+def of_pairs(dataset: Dataset) -> Sheet:
+    """Bare and masked faces beside each other, the region to complete tinted."""
+    from ops import images
+    from ops.unmasking.regions import tinted
+
+    every = dataset.read(status=DONE)
+    drawn, captions = [], []
+    for known in _few(dataset, "group"):
+        both = rows_of(every[every["fingerprint"] == known["fingerprint"]])[:2]
+        read = [images.read(dataset.folder / one["output"]) for one in both]
+        regions = [images.read_grey(dataset.folder / one["alpha"]) for one in both]
+        shown = [tinted(pixels, region) for pixels, region in zip(read, regions, strict=True)]
+        drawn.append(_small(np.hstack([shown[0], *read[1:], *shown[1:]])))
+        captions.append(", ".join([known["split"], *(one["region"] for one in both)]))
+    return drawn, captions
+
+
+def of_detections(dataset: Dataset, data: Path, *, max_pixels: int) -> Sheet:
+    """Frames with their boxes, classes and scores drawn in, captioned with how many of each class there are."""
+    from ops import images
+    from ops.pictures import draw_boxes
+
+    every = dataset.read(status=DONE)
+    drawn, captions = [], []
+    for known in _few(dataset, "picture"):
+        if known["picture"] is None:  # a video's frames between those that were taken out
+            continue
+        boxes = rows_of(every[every["picture"] == known["picture"]])
+        pixels = images.read(data / known["picture"], max_pixels=max_pixels)
+        scale = min(1.0, SIDE / max(pixels.shape[:2]))
+        placed = [Box(*(box[side] * scale for side in Box._fields)) for box in boxes]
+        labels, scores = ([box[name] for box in boxes] for name in ("label", "score"))
+        drawn.append(draw_boxes(_small(pixels), placed, labels, scores))
+        captions.append("\n".join(f"{count} {label}" for label, count in Counter(labels).most_common()))
+    return drawn, captions
+
+
+def of_report(dataset: Dataset, splits: Dataset, *, max_pixels: int) -> Sheet:
+    """Pictures that the trained detector got most wrong, with what it found and what is annotated."""
+    from ops.stages.report import examples
+
+    thresholds = list(json.loads((dataset.folder / "thresholds.json").read_text()).values())
+    rows = rows_of(dataset.read(status=DONE))
+    pictures, captions = examples(splits.folder, rows, thresholds, CELLS, max_pixels=max_pixels)
+    return [_small(pixels) for pixels in pictures], captions
+
+
+def of_detector(dataset: Dataset, split: Path, *, max_pixels: int) -> Sheet:
+    """Validation pictures with what the trained detector finds in them, at its own thresholds."""
+    from ops import images
+    from ops.pictures import draw_boxes
+    from ops.stages.detector import ONNX, spread
+    from ops.training.detector import listed
+    from resources.mask_detectors import OnnxMaskDetector
+
+    detector = OnnxMaskDetector(dataset.folder / ONNX["fp32"])
+    drawn, captions = [], []
+    for name in spread(listed(split, "val"), CELLS):
+        pixels = images.read(split / name, max_pixels=max_pixels)
+        found = detector(pixels).over(detector.thresholds)
+        drawn.append(_small(draw_boxes(pixels, found.corners, found.names, found.scores.tolist())))
+        captions.append("\n".join(f"{count} {label}" for label, count in Counter(found.names).most_common()))
+    return drawn, captions
+
+
+def training_of(dataset: Dataset) -> dict[str, Any]:
+    """Return what a training says as metadata: where it started, its run, its figures, and how it went."""
+    import dagster as dg
+
+    from ops import images
+    from ops.pictures import data_uri
+    from ops.stages.detector import CARD, CURVES
+
+    told = json.loads((dataset.folder / CARD).read_text())
+    names = ("start", "network", "epochs", "precision", "run_id", "mlflow_version", "split_hash")
+    curves = data_uri(images.read(dataset.folder / CURVES))
+    head = "| format | AP50 | AP50-95 | lost AP50-95 | MB |\n|---|---|---|---|---|\n"
+    rows = [
+        f"| {format} | {row['ap50']} | {row['ap50_95']} | {row['lost_ap50_95']} | {row['bytes'] / 1e6:.1f} |"
+        for format, row in told["formats"].items()
+    ]
+    return {
+        **{name: told[name] for name in names},
+        "validation": dg.MetadataValue.md(head + "\n".join(rows)),
+        "curves": dg.MetadataValue.md(f"![curves]({curves})"),
+    }
+
+
+def of_network(dataset: Dataset) -> Sheet:
+    """Validation squares, and what the trained network makes of them."""
+    from ops import images
+    from ops.stages.networks import SHEET
+
+    return [images.read(dataset.folder / SHEET)], [""]
+
+
+def network_of(dataset: Dataset, name: str) -> dict[str, Any]:
+    """Return what the training of a network says as metadata: its run, its figures, and how it went."""
+    import dagster as dg
+
+    from ops import images
+    from ops.pictures import data_uri
+    from ops.stages.networks import CURVES
+
+    told = json.loads((dataset.folder / f"{name}.json").read_text())
+    figures = told.pop("figures")
+    known = {key: value for key, value in told.items() if not key.endswith("sha256")} | figures["all"]
+    names = list(figures["all"])
+    lines = [f"| | squares | {' | '.join(names)} |", "|---" * (2 + len(names)) + "|"]
+    for group, parts in figures.items():
+        for part, row in parts.items() if group != "all" else ():
+            cells = " | ".join(str(row.get(each, "")) for each in names)
+            lines.append(f"| {part} | {row['squares']} | {cells} |")
+    curves = data_uri(images.read(dataset.folder / CURVES))
+    shown = {"validation": "\n".join(lines), "curves": f"![curves]({curves})"}
+    return {**known, "widths": str(told["widths"]), **{key: dg.MetadataValue.md(text) for key, text in shown.items()}}
+
+
+def figures_of(report: Dataset) -> dict[str, Any]:
+    """Return what a report says as metadata: that first, then a table of its figures."""
+    import dagster as dg
+
+    from ops.detection.report_files import as_table
+
+    told = json.loads((report.folder / "metrics.json").read_text())
+    champion = json.loads((report.folder / "champion.json").read_text())
+    names = ("meaningful", "promoted", "why", "photographs", "pictures", "start", "ap50", "ap50_95")
+    known = {name: told[name] for name in names if told[name] is not None}
+    return {"champion": champion["origin"], **known, "figures": dg.MetadataValue.md(as_table(told))}
 
 
 def of_outputs(dataset: Dataset, caption: str, *, max_pixels: int) -> Sheet:

@@ -2,13 +2,14 @@
 
 import dagster as dg
 
-from assets_defs import detection, faces
-from assets_defs.resources import Compute, Models, Workspace
+from assets_defs import detection, faces, unmasking
+from assets_defs.resources import Compute, Models, Tracking, Workspace
 from orchestration.automation import faces_job, nightly, source_sensor
+from orchestration.search import detector_search
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([faces, detection]),
-    jobs=[faces_job],
+    assets=dg.load_assets_from_modules([faces, detection, unmasking]),
+    jobs=[faces_job, detector_search],
     schedules=[nightly],
     sensors=[
         source_sensor,
@@ -16,6 +17,6 @@ defs = dg.Definitions(
             "content_changed", target=dg.AssetSelection.all(), default_status=dg.DefaultSensorStatus.RUNNING
         ),
     ],
-    resources={"workspace": Workspace(), "models": Models(), "compute": Compute()},
+    resources={"workspace": Workspace(), "models": Models(), "compute": Compute(), "tracking": Tracking()},
     executor=dg.in_process_executor,
 )

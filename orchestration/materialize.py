@@ -6,22 +6,27 @@ It records to the same instance as ``make dev``, so the UI shows these runs too.
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+import yaml
 
-from assets_defs.config import LOOKING, WHOLE, inputs, section
-from assets_defs.resources import Compute, Models, Workspace
+from assets_defs.config import LOOKING, WHOLE, inputs, settings_of
+from assets_defs.resources import Compute, Models, Tracking, Workspace
 from assets_defs.results import MADE_OF, made_of
 from ops.store import directory_md5
 from orchestration.definitions import defs
 from orchestration.home import home
 
 SOURCE = "source"
+Wishes = Mapping[str, Mapping[str, Any]]
+"""Settings by asset that take the place of those in params.yaml, for this run."""
 
 
-def stale(instance: dg.DagsterInstance, workspace: Workspace, asset: str, source: str) -> str | None:
+def stale(
+    instance: dg.DagsterInstance, workspace: Workspace, asset: str, source: str, wishes: Mapping[str, Any] | None = None
+) -> str | None:
     """Say why an asset's partition, or an asset without any (source ""), is to be made again; None when it is fresh.
 
     Fresh means: the last materialization was made of this code, these settings and this input, it passed its blocking
@@ -38,7 +43,7 @@ def stale(instance: dg.DagsterInstance, workspace: Workspace, asset: str, source
     known = event.metadata.get(MADE_OF)
     if known is None:
         return "it did not pass its checks, or could not read a file"
-    if known.value != made_of(workspace, asset, source, section(asset)):
+    if known.value != made_of(workspace, asset, source, settings_of(asset, wishes)):
         return "its code, settings or input changed"
     folder = workspace.dataset(asset, source).folder
     if not folder.is_dir() or (event.tags or {}).get("dagster/data_version") != directory_md5(folder):
@@ -70,7 +75,9 @@ def cause(result: dg.ExecuteInProcessResult) -> str:
     return error.message.strip() if error else "no step told why"
 
 
-def materialize(assets: list[str], sources: list[str], *, workers: int, device: str, force: bool) -> bool:
+def materialize(
+    assets: list[str], sources: list[str], *, workers: int, device: str, force: bool, wishes: Wishes
+) -> bool:
     """Materialize what is stale of ``assets`` for every source; True when everything ended well.
 
     Where an asset fails, what is made of it is left out for that source; the other sources go on. What all sources make
@@ -78,6 +85,7 @@ def materialize(assets: list[str], sources: list[str], *, workers: int, device: 
     """
     workspace = Workspace()
     resources = {"workspace": workspace, "models": Models(device=device), "compute": Compute(workers=workers)}
+    resources["tracking"] = Tracking()
     lost: set[tuple[str, str]] = set()
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(SOURCE, workspace.sources())
@@ -88,14 +96,15 @@ def materialize(assets: list[str], sources: list[str], *, workers: int, device: 
                 print(f"{title}: left out, its input failed", file=sys.stderr)
                 lost.add((asset, source))
                 continue
-            why = "it was asked for" if force else stale(instance, workspace, asset, source)
+            why = "it was asked for" if force else stale(instance, workspace, asset, source, wishes.get(asset))
             if why is None:
                 print(f"{title}: fresh")
                 continue
             if failed and not source:
                 print(f"{title}: without {', '.join(sorted(failed))}, whose input failed", file=sys.stderr)
             start = time.perf_counter()
-            result = run(instance, resources | {"workspace": Workspace(without=sorted(failed))}, asset, source)
+            without = {"workspace": Workspace(without=sorted(failed))}
+            result = run(instance, resources | without, asset, source, wishes.get(asset))
             if not result.success:
                 print(f"{title}: FAILED: {cause(result)}", file=sys.stderr)
                 lost.add((asset, source))
@@ -107,17 +116,47 @@ def materialize(assets: list[str], sources: list[str], *, workers: int, device: 
     return not lost
 
 
-def run(instance: dg.DagsterInstance, resources: dict[str, Any], asset: str, source: str) -> dg.ExecuteInProcessResult:
+def run(
+    instance: dg.DagsterInstance,
+    resources: Mapping[str, Any],
+    asset: str,
+    source: str,
+    wishes: Mapping[str, Any] | None = None,
+) -> dg.ExecuteInProcessResult:
     """Materialize one asset of one source, or of all of them (""); failures are in the result."""
+    settings = {"ops": {asset: {"config": dict(wishes)}}} if wishes else {}
     return dg.materialize(
         [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)],
         selection=[asset],
         partition_key=source or None,
         instance=instance,
         resources=resources,
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **settings},
         raise_on_error=False,
     )
+
+
+def read_wishes(texts: Sequence[str], known: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read settings given as ``ASSET.NAME=VALUE``, the value in YAML.
+
+    Raises:
+        ValueError: a text is no such thing, or names no asset, no setting, or no value that it can have.
+
+    >>> read_wishes(["frames.fps=2", "frames.identity=none"], ["frames"])
+    {'frames': {'fps': 2.0, 'identity': 'none'}}
+    """
+    wishes: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        place, equals, value = text.partition("=")
+        asset, dot, name = place.partition(".")
+        if not (equals and dot) or asset not in known:
+            raise ValueError(f"{text!r} is no ASSET.NAME=VALUE; the assets are {', '.join(known)}")
+        try:
+            wishes.setdefault(asset, {})[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"{value!r} of {place} is no YAML: {error}") from None
+    told = {asset: settings_of(asset, wanted) for asset, wanted in wishes.items()}
+    return {asset: {name: told[asset][name] for name in wanted} for asset, wanted in wishes.items()}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -129,7 +168,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=0, help="processes; 0 lets the amount of work decide")
     parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
     parser.add_argument("--force", action="store_true", help="run even what is fresh; finished items are still kept")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="ASSET.NAME=VALUE",
+        help="a setting for this run in the place of that in params.yaml, its value in YAML; may be repeated",
+    )
     told = parser.parse_args(arguments)
+    try:
+        wishes = read_wishes(told.set, known)
+    except ValueError as error:
+        parser.error(str(error))
     present = Workspace().sources()
     unknown = sorted(set(told.source or []) - set(present))
     if unknown or not present:
@@ -140,7 +190,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
     home()
     wanted = [asset for asset in known if asset in told.assets or "all" in told.assets]
-    well = materialize(wanted, told.source or present, workers=told.workers, device=told.device, force=told.force)
+    how = {"workers": told.workers, "device": told.device, "force": told.force}
+    well = materialize(wanted, told.source or present, **how, wishes=wishes)
     return 0 if well else 1
 
 

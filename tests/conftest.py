@@ -25,3 +25,11 @@ def shared_data(shared: Path) -> Path:
 @pytest.fixture(scope="session")
 def mirror(shared: Path) -> Path:
     return shared / "weights"
+
+
+@pytest.fixture(scope="session")
+def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained YOLO26n as ONNX, with its checkpoint weights.pt beside it."""
+    from tests.detectors import untrained_detector
+
+    return untrained_detector(tmp_path_factory.mktemp("detector"))

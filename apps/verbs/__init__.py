@@ -1,0 +1,1 @@
+"""What the verbs of the command line share, and the longer ones among them."""

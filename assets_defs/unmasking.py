@@ -1,0 +1,134 @@
+"""The unmasking group: pairs of bare and masked faces to learn from."""
+
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from assets_defs import checks, sheets
+from assets_defs.config import ROOT, FaceCompleterConfig, MaskSegmenterConfig, UnmaskingPairsConfig
+from assets_defs.detection import ON_ALL_SOURCES, WEEKLY
+from assets_defs.faces import described, face_geometry, frames
+from assets_defs.resources import Compute, Models, Tracking, Workspace
+from assets_defs.results import progress, recorded
+from ops.detection.shots import Shots
+from ops.masking import chosen
+from ops.stages import completer as completer_stage
+from ops.stages import networks as network_stage
+from ops.stages import pairs as pair_stage
+from ops.stages import segmenter as segmenter_stage
+from ops.stages import splits as split_stage
+from ops.store import DONE, Column, rows_of
+from ops.training.recipe import CompleterRecipe, Recipe
+from ops.training.tasks import Task, read_pairs
+from resources import networks
+from resources.compute import Local
+from resources.devices import resolve_device
+from resources.perceptual import perceptual
+
+TRAINED = {"automation_condition": dg.AutomationCondition.cron_tick_passed(WEEKLY)}
+"""Networks learn by themselves once a week, if their pairs changed: it takes hours."""
+
+
+@dg.asset(
+    deps=[frames, face_geometry],
+    **described("unmasking_pairs", "unmasking", {"numpy"}, "no_leak", "variety")
+    | {"automation_condition": ON_ALL_SOURCES},
+)
+def unmasking_pairs(
+    context: dg.AssetExecutionContext, config: UnmaskingPairsConfig, workspace: Workspace, compute: Compute
+) -> dg.MaterializeResult:
+    """Every face framed upright in a square, bare and wearing masks drawn anew, with the region to complete.
+
+    Split by person, video, near-duplicate picture and face before a mask is drawn.
+    """
+    dataset = workspace.dataset("unmasking_pairs", columns=pair_stage.columns())
+    pictures, faces = (workspace.everywhere(name) for name in ("frames", "face_geometry"))
+    limit = int(max(pictures["width"] * pictures["height"], default=0))
+    shots = pair_stage.face_shots(faces, pictures)
+    look = partial(split_stage.Look, workspace.folder, max_pixels=limit)
+    split = split_stage.deal(Shots(shots, [], {}, []), look, compute.mapper(), ratios=config.ratios, seed=config.seed)
+    own = ROOT / config.garments if config.garments else None
+    settings = chosen(config.preset, seed=config.seed, garments=own, states=config.states)
+    shape: dict[str, Any] = {
+        name: getattr(config, name) for name in ("size", "variants", "quality", "min_face_px", "max_yaw")
+    }
+    items = pair_stage.plan(shots, faces, split, workspace.folder, settings, **shape)
+    work = partial(pair_stage.Pair, dataset.folder, settings, **shape, max_pixels=limit)
+    report = dataset.build(items, work, compute.mapper(), refused=split.told, progress=progress("unmasking_pairs"))
+    done = rows_of(dataset.read(status=DONE))
+    written = pair_stage.read_bare(dataset.folder, workspace.folder, done, max_pixels=limit)
+    found = [checks.no_leak(written), checks.variety(dataset)]
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheets.of_pairs(dataset))
+
+
+@dg.asset(
+    deps=[unmasking_pairs],
+    **described("mask_segmenter", "unmasking", {"pytorch", "onnx", "mlflow"}, "runs_as_trained", None) | TRAINED,
+)
+def mask_segmenter(
+    context: dg.AssetExecutionContext,
+    config: MaskSegmenterConfig,
+    workspace: Workspace,
+    models: Models,
+    tracking: Tracking,
+) -> dg.MaterializeResult:
+    """A U-Net that tells which pixels a mask covers: weights, ONNX, curves, samples; a run and version in MLflow.
+
+    A training that was killed goes on where it was.
+    """
+    settings = config.model_dump()
+    recipe = Recipe(widths=tuple(settings.pop("widths")), **settings)
+    task = segmenter_stage.Segment(networks.segmenter(), recipe)
+    return _trained(context, config, workspace, models, tracking, task, segmenter_stage.COLUMNS)
+
+
+@dg.asset(
+    deps=[unmasking_pairs],
+    **described("face_completer", "unmasking", {"pytorch", "onnx", "mlflow"}, "runs_as_trained", None) | TRAINED,
+)
+def face_completer(
+    context: dg.AssetExecutionContext,
+    config: FaceCompleterConfig,
+    workspace: Workspace,
+    models: Models,
+    tracking: Tracking,
+) -> dg.MaterializeResult:
+    """A generator that completes what a mask hides, trained against two adversaries; files, run and version as above.
+
+    A training that was killed goes on where it was.
+    """
+    settings = config.model_dump()
+    looks = perceptual(settings.pop("perceptual"))
+    recipe = CompleterRecipe(widths=tuple(settings.pop("widths")), **settings)
+    task = completer_stage.Complete(networks.completer(), networks.adversary(), looks, recipe)
+    return _trained(context, config, workspace, models, tracking, task, completer_stage.COLUMNS)
+
+
+def _trained(
+    context: dg.AssetExecutionContext,
+    config: dg.Config,
+    workspace: Workspace,
+    models: Models,
+    tracking: Tracking,
+    task: Task,
+    columns: tuple[Column, ...],
+) -> dg.MaterializeResult:
+    """Train a network on the pairs, and record it."""
+    asset = context.asset_key.to_user_string()
+    dataset = workspace.dataset(asset, columns=columns)
+    pairs = read_pairs(workspace.dataset("unmasking_pairs"))
+    report = network_stage.make(
+        dataset,
+        pairs,
+        workspace.folder / "training",
+        task,
+        device=resolve_device(models.device),
+        track=tracking.store(workspace, asset).run,
+        mapper=Local(1),
+    )
+    found = [checks.runs_as_trained(dataset, task, pairs)]
+    figures = sheets.network_of(dataset, task.name)
+    return recorded(
+        context, config, workspace, dataset, report, checks=found, sheet=sheets.of_network(dataset), figures=figures
+    )
