@@ -57,6 +57,15 @@ def order() -> list[str]:
     return [key.to_user_string() for keys in graph.toposorted_asset_keys_by_level for key in sorted(keys)]
 
 
+def groups() -> dict[str, list[str]]:
+    """Return the assets of each group, inputs first; ``all`` is every one."""
+    graph = defs.resolve_asset_graph()
+    found: dict[str, list[str]] = {"all": order()}
+    for name in found["all"]:
+        found.setdefault(graph.get(dg.AssetKey(name)).group_name, []).append(name)
+    return found
+
+
 def steps(assets: list[str], sources: list[str]) -> Iterator[tuple[str, str]]:
     """Yield each asset with each source, or with "" where all sources make one."""
     for name in assets:
@@ -161,9 +170,10 @@ def read_wishes(texts: Sequence[str], known: Sequence[str]) -> dict[str, dict[st
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0 all went well, 1 a run failed, 2 wrong usage."""
-    known = order()
+    known, together = order(), groups()
     parser = argparse.ArgumentParser(prog="python -m orchestration.materialize", description=__doc__)
-    parser.add_argument("assets", nargs="+", choices=[*known, "all"], metavar="ASSET", help=f"all, {', '.join(known)}")
+    names = [*together, *known]
+    parser.add_argument("assets", nargs="+", choices=names, metavar="ASSET", help=f"or a group: {', '.join(names)}")
     parser.add_argument("--source", action="append", help="a folder under data/raw; every one by default")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0 lets the amount of work decide")
     parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
@@ -189,7 +199,8 @@ def main(arguments: list[str] | None = None) -> int:
             else "data/raw has no source folder; put pictures in data/raw/<source>, or run `make sample`"
         )
     home()
-    wanted = [asset for asset in known if asset in told.assets or "all" in told.assets]
+    asked = {asset for name in told.assets for asset in together.get(name, [name])}
+    wanted = [asset for asset in known if asset in asked]
     how = {"workers": told.workers, "device": told.device, "force": told.force}
     well = materialize(wanted, told.source or present, **how, wishes=wishes)
     return 0 if well else 1
