@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ SHOWN = 8
 """Validation squares on a sample sheet, always the same."""
 
 PANEL = 192
+UNPROVEN = "too few people to keep some for validation: figures are of squares that were trained on, and prove nothing"
 SAME = 1e-3
 """How far the ONNX may be from the network it came from, in what each pixel is given."""
 
@@ -94,6 +95,8 @@ def make(
     if fresh:
         shutil.rmtree(scratch / item.fingerprint, ignore_errors=True)
     report = dataset.build(items, lambda: Train(dataset, pairs, scratch, task, device=device, track=track), mapper)
+    if not pairs.unseen:
+        report = replace(report, notes=(*report.notes, UNPROVEN))
     shutil.rmtree(scratch / item.fingerprint, ignore_errors=True)
     with contextlib.suppress(OSError):
         scratch.rmdir()
@@ -119,6 +122,7 @@ class Train:
         # a loss in float16 would have to be scaled
         about = task.about() | {"precision": "float32" if precision == "float16" else precision}
         about["split_hash"] = item.payload["split_hash"]
+        about["validated_on"] = "people of its own" if self.pairs.unseen else "what it was trained on"
         tags = about | {"data_version": directory_md5(self.pairs.folder)}
         with self.track(token_of(work), f"{task.name} {recipe.size} px", asdict(recipe), tags) as run:
             network, epochs = self._trained(work, run, about["precision"])

@@ -33,11 +33,16 @@ class Network(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Unmasking pairs: their folder, and the manifest's rows to train and to validate on."""
+    """Unmasking pairs: their folder, and the manifest's rows to train and to validate on.
+
+    Where too few people are in them to keep some for validation, ``val`` holds what it is trained on, and ``unseen`` is
+    False: figures are then no evidence.
+    """
 
     folder: Path
     train: list[Row]
     val: list[Row]
+    unseen: bool = True
 
 
 class Score(NamedTuple):
@@ -89,14 +94,15 @@ def read_pairs(dataset: Dataset) -> Pairs:
     """Return pairs to learn from.
 
     Raises:
-        ValueError: there are none to train or none to validate on.
+        ValueError: there are none to train on.
     """
     rows = sorted(rows_of(dataset.read(status=DONE)), key=lambda known: known["output"])
-    parts = [[known for known in rows if known["split"] == split] for split in ("train", "val")]
-    for split, part in zip(("train", "val"), parts, strict=True):
-        if not any(known["wearing"] == "masked" for known in part):
-            raise ValueError(f"{dataset.folder} has no masked face in {split}; a network needs some in train and val")
-    return Pairs(dataset.folder, *parts)
+    train, val = ([known for known in rows if known["split"] == split] for split in ("train", "val"))
+    if not any(known["wearing"] == "masked" for known in train):
+        raise ValueError(f"{dataset.folder} has no masked face to train on")
+    if any(known["wearing"] == "masked" for known in val):
+        return Pairs(dataset.folder, train, val)
+    return Pairs(dataset.folder, train, train, unseen=False)
 
 
 def split_hash(pairs: Pairs) -> str:
