@@ -118,6 +118,9 @@ class AnnotatedScenesConfig(dg.Config):
     voc_first_pixel: int = Field(
         default_factory=_from("annotated_scenes", "voc_first_pixel"), description="0 or 1: where Pascal VOC counts from"
     )
+    bare: list[str] = Field(
+        default_factory=_from("annotated_scenes", "bare"), description="sources in which nobody wears a mask"
+    )
     classes: dict[str, list[str]] = Field(
         default_factory=_from("annotated_scenes", "classes"), description="how annotations spell each class"
     )

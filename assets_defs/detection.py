@@ -69,7 +69,9 @@ def annotated_scenes(
     """
     dataset = workspace.dataset("annotated_scenes", columns=scene_stage.COLUMNS)
     table = class_map(config.classes)
-    wanted = scene_stage.plan(workspace.folder, workspace.sources(), table, first_pixel=config.voc_first_pixel)
+    wanted = scene_stage.plan(
+        workspace.folder, workspace.sources(), table, first_pixel=config.voc_first_pixel, bare=config.bare
+    )
     work = partial(scene_stage.Judge, workspace.folder, table)
     # one process: to judge a box takes less than to hand it over
     report = dataset.build(wanted.items, work, Local(1), refused=wanted.told, progress=progress("annotated_scenes"))

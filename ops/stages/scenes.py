@@ -17,7 +17,7 @@ from ops.stages import digest_of
 from ops.store import DONE, REJECTED, SKIPPED, UNREAD, Column, Dataset, Item, fingerprint, row, rows_of, unread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from ops.detection.annotation_files import Told
@@ -36,7 +36,7 @@ COLUMNS = (
     Column("variant", "int32", "which masked version of the frame; null where nothing was drawn"),
     Column("identity", "string", "the person, where the source's naming tells"),
     Column("video", "string", "video that the frame comes from, relative to the data folder; null for a photograph"),
-    Column("synthetic", "bool", "whether masks were drawn into the picture"),
+    Column("synthetic", "bool", "labelled by the pipeline, for training alone: masks drawn in, or faces known as bare"),
     Column("annotation", "string", "file that tells of the box, relative to the data folder"),
     Column("annotation_format", "string", "voc, yolo, coco or masked_faces"),
     Column("label", "string", "class: with_mask, without_mask, mask_weared_incorrect; null: a picture without boxes"),
@@ -59,7 +59,9 @@ class Plan(NamedTuple):
     notes: list[str]
 
 
-def plan(data: Path, folders: Iterable[str], table: Mapping[str, str], *, first_pixel: int) -> Plan:
+def plan(
+    data: Path, folders: Iterable[str], table: Mapping[str, str], *, first_pixel: int, bare: Collection[str] = ()
+) -> Plan:
     """List what is annotated in all sources.
 
     Args:
@@ -67,6 +69,7 @@ def plan(data: Path, folders: Iterable[str], table: Mapping[str, str], *, first_
         folders: names of the sources.
         table: spellings of classes, from :func:`ops.detection.annotations.class_map`.
         first_pixel: of Pascal VOC, see :func:`ops.detection.annotation_formats.read_voc`.
+        bare: sources in which nobody wears a mask: photographs that masks were drawn on count as they are too.
     """
     whole = Plan([], [], [])
     for folder in folders:
@@ -80,7 +83,10 @@ def plan(data: Path, folders: Iterable[str], table: Mapping[str, str], *, first_
             source.refuse(each.path, each.reason, **source.from_file(each.path, each.format))
         source.pair(told)
         if masked.manifest.is_file():
-            source.add_masked(read_scenes(masked.folder))
+            scenes = read_scenes(masked.folder)
+            source.add_masked(scenes)
+            if folder in bare:
+                source.add_bare(scenes)
         whole.items.extend(source.items)
         whole.told.extend(source.told)
     return whole
@@ -169,6 +175,20 @@ class _Source:
                 self.refuse(scene.source, reason, status=SKIPPED, **about)
             else:
                 self._add(scene.source, about, Annotated((), tuple(marks)))
+
+    def add_bare(self, scenes: Sequence[Scene]) -> None:
+        """Add the photographs that masks were drawn on, all their faces bare, unless annotations tell of them."""
+        for source, scene in {scene.source: scene for scene in reversed(scenes)}.items():
+            known = self.pictures.get(source)
+            if known is None or isinstance(known, str) or known["frame"] in self.truth:
+                continue
+            about = {
+                "synthetic": True,
+                "annotation": f"masked_faces/{self.folder}/manifest.parquet",
+                "annotation_format": "masked_faces",
+            }
+            marks = (Mark(LABELS[1], face.box, truncated=face.cut, cut=face.cut) for face in scene.faces)
+            self._add(source, {**known, **about}, Annotated((), tuple(marks)))
 
     def _found(self, told: Told, stems: Mapping[str, list[str]]) -> list[str]:
         of = told.of

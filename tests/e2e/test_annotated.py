@@ -8,13 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from assets_defs.config import settings_of
 from assets_defs.detection import annotated_scenes
 from assets_defs.faces import face_geometry, frames, masked_faces
 from assets_defs.resources import Compute, Models, Workspace
 from ops import images
+from ops.detection.annotations import class_map
 from ops.detection.label_formats import FORMATS
 from ops.detection.scenes import export, read_scenes
 from ops.sample import make_sample, portraits
+from ops.stages.scenes import plan
 from ops.store import Dataset, directory_md5
 
 ASSETS = [frames, face_geometry, masked_faces, annotated_scenes]
@@ -132,6 +135,21 @@ def test_drawn_masks_that_contradict_people_are_left_out(rows):
     others = street[street["source"] == "images/masked.jpg"]
     assert len(others) and set(others["status"]) == {"skipped"}
     assert others["reason"].str.startswith("its frame is annotated with masks already worn").all()
+
+
+def test_photographs_known_to_be_bare_teach_bare_faces(finished, rows):
+    """Those of one source: each photograph that masks were drawn on, once, with all its faces, for training alone."""
+    data, _ = finished
+    table = class_map(settings_of("annotated_scenes")["classes"])
+    known = plan(data, ["sample", "street"], table, first_pixel=1, bare=["sample"])
+    of = [item.payload for item in known.items if item.payload["about"]["picture"].startswith("raw/sample/")]
+    drawn = rows[(rows["folder"] == "sample") & (rows["status"] == "done") & (rows["source"] != "clip.mp4")]
+    assert sorted(each["source"] for each in of) == sorted(drawn["source"].unique())
+    for each in of:
+        boxes = drawn[(drawn["source"] == each["source"]) & (drawn["variant"] == 0)]
+        assert each["about"]["synthetic"]
+        assert {mark.name for mark in each["of"].marks} == {"without_mask"}
+        assert sorted(mark.box for mark in each["of"].marks) == sorted(map(tuple, boxes[SIDES].to_numpy()))
 
 
 def test_a_rerun_makes_nothing_and_one_more_annotation_makes_one(finished, tmp_path):
