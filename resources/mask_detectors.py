@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy as np
 
 from ops.detection.inference import FLOOR, STRIDE, MaskDetector, detect
 from ops.masking import LABELS
-from resources.devices import onnx_providers
+from resources.onnx_sessions import open_session
 
 if TYPE_CHECKING:
     from ops.detection.detections import Detections
@@ -86,14 +84,25 @@ class OnnxMaskDetector:
     def __call__(self, picture: Picture, *, tiles: int = 1, floor: float = FLOOR) -> Detections:
         """Return all boxes with a score of at least ``floor``, in the picture's own pixels, highest score first.
 
+        Where no box counts, the picture is looked at once more at half the size: of faces that fill it, most are found
+        only there.
+
         Args:
             picture: of any size.
             tiles: look at so many times so many overlapping tiles as well.
             floor: lowest score.
         """
         order = np.array([LABELS.index(name) for name in self._card.names])
-        found = detect(picture, self._run, self.size, tiles=tiles, floor=floor)
-        return found._replace(labels=order[found.labels])
+
+        def look(size: int) -> Detections:
+            found = detect(picture, self._run, size, tiles=tiles, floor=floor)
+            return found._replace(labels=order[found.labels])
+
+        found = look(self.size)
+        if not len(found.over(self.thresholds).scores):
+            closer = look(max(STRIDE, self.size // 2 // STRIDE * STRIDE))
+            found = closer if len(closer.over(self.thresholds).scores) else found
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -104,25 +113,9 @@ class OnnxMaskDetector:
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime as ort
-        from onnxruntime.capi.onnxruntime_pybind11_state import (
-            Fail,
-            InvalidArgument,
-            InvalidGraph,
-            InvalidProtobuf,
-            NotImplemented,
-        )
-
         if not self.path.is_file():
             raise FileNotFoundError(f"no mask detector at {self.path}")
-        options = ort.SessionOptions()
-        pooled = multiprocessing.parent_process() is not None
-        options.intra_op_num_threads = self.threads or (1 if pooled else len(os.sched_getaffinity(0)))
-        options.log_severity_level = 3
-        try:
-            session = ort.InferenceSession(self.path, options, providers=onnx_providers(self.device))
-        except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented) as error:
-            raise BadDetector(f"{self.path} is no ONNX that can be run: {error}") from error
+        session = open_session(self.path, self.device, self.threads, wrong=BadDetector)
         given, made = session.get_inputs(), session.get_outputs()
         told = [[(end.name, end.type, end.shape) for end in ends] for ends in (given, made)]
         floats = all(len(ends) == 1 and ends[0].type == "tensor(float)" for ends in (given, made))

@@ -106,7 +106,21 @@ def test_a_device_that_is_not_there_is_told(patch):
         _ = OnnxMaskDetector(patch, "cuda").size
 
 
-def test_the_shipped_detector_is_one(shared_data):
+def test_where_nothing_counts_it_looks_again_at_half_the_size(patch):
+    """Red dots between black: grey at 320 pixels, pure red at 160, which takes the middle of each four by four."""
+    dot = np.zeros((4, 4, 3), np.uint8)
+    dot[1:3, 1:3] = RED
+    pixels = np.full((640, 640, 3), 128, np.uint8)
+    pixels[128:256, 256:384] = np.tile(dot, (32, 32, 1))
+    detector = OnnxMaskDetector(patch)
+    found = detector(pixels).over(detector.thresholds)
+    assert (found.names, found.boxes.tolist()) == (["with_mask"], [[256, 128, 384, 256]])
+    pixels[:64, :64] = GREEN
+    found = detector(pixels).over(detector.thresholds)
+    assert (found.names, found.boxes.tolist()) == (["without_mask"], [[0, 0, 64, 64]])
+
+
+def test_the_shipped_detector_is_one():
     detector = OnnxMaskDetector(shipped())
     assert shipped().stat().st_size <= 6_000_000
     assert all(0 < threshold < 1 for threshold in detector.thresholds)
