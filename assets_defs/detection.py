@@ -38,7 +38,9 @@ NIGHTLY = "0 4 * * *"
 """When annotation files are looked at again that no other asset sees; after the sources' own night run."""
 
 WEEKLY = "0 5 * * 0"
-"""When a detector is trained by itself, if its splits changed: it takes hours."""
+"""When networks are trained by themselves, if what they learn from changed: it takes hours."""
+
+ON_TRAINING_DAYS = dg.AutomationCondition.cron_tick_passed(WEEKLY) & ~dg.AutomationCondition.any_deps_missing()
 
 ON_ALL_SOURCES = (
     dg.AutomationCondition.eager()
@@ -117,7 +119,7 @@ def yolo_splits(
 @dg.asset(
     deps=[yolo_splits],
     **of_all_sources("mask_detector", "pytorch", "onnx", "mlflow", blocking="loads_and_predicts")
-    | {"automation_condition": dg.AutomationCondition.cron_tick_passed(WEEKLY)},
+    | {"automation_condition": ON_TRAINING_DAYS},
 )
 def mask_detector(
     context: dg.AssetExecutionContext,

@@ -131,7 +131,12 @@ class Tracking:
             raise FileNotFoundError(f"no runs are kept at {self.uri}")
         folder = self._folder(self._reader.get_run(run_id).info.artifact_uri)
         if folder is None:
-            return Path(self._reader.download_artifacts(run_id, name))
+            from mlflow.exceptions import MlflowException
+
+            try:
+                return Path(self._reader.download_artifacts(run_id, name))
+            except MlflowException as error:
+                raise FileNotFoundError(f"run {run_id} has no {name}: {error.message}") from error
         if not (folder / name).is_file():
             raise FileNotFoundError(f"run {run_id} has no {name} in {folder}")
         return folder / name

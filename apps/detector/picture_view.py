@@ -62,10 +62,14 @@ def _looked(given: Sequence[tuple[str, Any]], setting: Setting) -> list[Seen | R
         try:
             kept[key] = uploads.look(name, file.getvalue(), setting.detector, setting.tiles)
         except Refusal as refusal:
-            kept[key] = refusal
+            kept[key] = Refusal(refusal.reason)  # without the frames that its traceback holds
     if bar:
         bar.empty()
-    return [kept[key] for key in keys]
+    # an upload is named anew each time: which names need telling apart depends on what else is uploaded
+    looked = zip(given, (kept[key] for key in keys), strict=True)
+    return [
+        one._replace(found=one.found._replace(name=name)) if isinstance(one, Seen) else one for (name, _), one in looked
+    ]
 
 
 def _download_pictures(seen: Sequence[Seen], found: Sequence[Found], thresholds: Sequence[float]) -> None:

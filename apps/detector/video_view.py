@@ -67,7 +67,7 @@ def _watch(file: Any, setting: Setting, seen: Sequence[Detections]) -> Watched |
         data = file.getvalue()
         return clips.watch(file.name, data, setting.detector, setting.tiles, setting.thresholds, progress, seen)
     except Refusal as refusal:
-        return refusal
+        return Refusal(refusal.reason)  # without the frames that its traceback holds
     finally:
         bar.empty()
 

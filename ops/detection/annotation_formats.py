@@ -119,7 +119,11 @@ def read_coco(data: bytes, path: str) -> list[Annotated]:
     except (ValueError, RecursionError) as error:
         raise BadAnnotation(f"no JSON: {plain(str(error))}") from None
     images, annotations, categories = (_entries(known, part) for part in ("images", "annotations", "categories"))
-    names = {_id(each.get("id")): plain(str(each.get("name"))) for each in categories}
+    names: dict[str | None, str] = {}
+    for each in categories:
+        number, name = _id(each.get("id")), plain(str(each.get("name")))
+        if names.setdefault(number, name) != name:
+            raise BadAnnotation(f"two categories have the id {brief(number)}: {brief(names[number])} and {brief(name)}")
     marks: dict[str | None, list[Mark]] = {}
     for each in annotations:
         marks.setdefault(_id(each.get("image_id")), []).append(_coco_mark(each, names))

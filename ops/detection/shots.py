@@ -82,12 +82,19 @@ def read_shots(scenes: pd.DataFrame, frames: pd.DataFrame) -> Shots:
     videos = {known["frame"]: f"raw/{known['folder']}/{known['source']}" for known in rows if known["kind"] == "video"}
     bare = {known["frame"]: _shot({**known, "video": videos.get(known["frame"])}) for known in rows}
     bare = {frame: replace(shot, key=frame) if shot.video else shot for frame, shot in bare.items()}
-    return Shots(real, synthetic, bare, [*told, *repeated])
+    gone = [_gone(shot) for shot in synthetic if shot.frame not in bare]
+    return Shots(real, [shot for shot in synthetic if shot.frame in bare], bare, [*told, *repeated, *gone])
 
 
 def _shot(known: Row, **of: Any) -> Shot:
     told = {name: known[name] for name in ("source", "folder", "picture", "frame", "identity", "video")}
     return Shot(key=known["content"], width=int(known["width"]), height=int(known["height"]), **told, **of)
+
+
+def _gone(shot: Shot) -> Row:
+    item = Item(fingerprint("gone", shot.picture, shot.key), {})
+    reason = "the frame it was made from is not there any more"
+    return row(item, shot.source, status=SKIPPED, reason=reason, **shot.about())
 
 
 def _once(shots: Sequence[Shot]) -> tuple[list[Shot], list[Row]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 REAL, PASTED, SYNTHETIC = "real", "pasted", "synthetic"
 ORIGINS = (REAL, PASTED, SYNTHETIC)
 LINKED = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-END_OF_JPEG = b"\xff\xd9"
+START_OF_JPEG, END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
 
 
 class Written(NamedTuple):
@@ -80,11 +80,15 @@ def texts(rows: Sequence[Row]) -> dict[str, bytes]:
 
 
 def linkable(path: Path) -> bool:
-    """Tell whether trainers read a file as it is and leave it so: they write over a JPEG that ends in anything else."""
-    suffix = path.suffix.lower()
-    if suffix not in {".jpg", ".jpeg"}:
-        return suffix in LINKED
+    """Tell whether trainers read a file as it is and leave it so.
+
+    They write over a JPEG, whatever its name, that has anything behind its end.
+    """
+    if path.suffix.lower() not in LINKED:
+        return False
     with path.open("rb") as file:
+        if file.read(len(START_OF_JPEG)) != START_OF_JPEG:
+            return True
         file.seek(-len(END_OF_JPEG), 2)
         return file.read() == END_OF_JPEG
 

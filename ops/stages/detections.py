@@ -204,12 +204,16 @@ def watch(
     """Yield every frame of a video with what counts in it; the annotated video is there when the last one was taken.
 
     Raises:
-        BadVideo: no video, or damaged: what comes before the damage is yielded, and annotated.
+        BadVideo: no video, damaged, or of pictures that change their size: what comes before is yielded, and annotated.
     """
     damage: BadVideo | None = None
+    shape: tuple[int, ...] = ()
     with write_video(output, like=path, max_pixels=max_pixels) as made:
         try:
             for shot in sample_video(path, None, max_pixels=max_pixels):
+                shape = shape or shot.pixels.shape
+                if shot.pixels.shape != shape:
+                    raise BadVideo(f"its pictures change their size after {shot.time:.2f} s")
                 found = wishes.look(detector, shot.pixels)
                 made.add(annotated(shot.pixels, found), shot.time, shot.duration)
                 yield shot, found

@@ -18,7 +18,7 @@ from ops.detection.split_files import label_file
 from ops.masking import LABELS
 from ops.store import JOURNAL, Column, Item, directory_md5, file_md5, fingerprint, row, write_atomic
 from ops.training import export
-from ops.training.detector import PICTURES, Recipe, epochs_of, lines_of, listed, train
+from ops.training.detector import PICTURES, Recipe, epochs_of, lines_of, listed, must_name_our_classes, train
 from ops.training.onnx_files import to_float16
 from ops.training.plots import plot_curves
 from ops.training.records import token_of, written
@@ -36,6 +36,9 @@ VERSION = 1
 WEIGHTS, CARD, EPOCHS, CURVES = "weights.pt", "detector.json", "epochs.csv", "curves.png"
 ONNX = {"fp32": "detector.onnx", "fp16": "detector_fp16.onnx", "int8": "detector_int8.onnx"}
 FILES = {WEIGHTS: "weights", **dict.fromkeys(ONNX.values(), "onnx"), CURVES: "plot", EPOCHS: "table", CARD: "card"}
+SPLIT = "yolo_splits"
+"""What the rows of every training have as source, so that in a user's folder one takes the place of another."""
+
 CALIBRATED_ON = 48
 """Training pictures, evenly spread, that the ranges for 8 bits are measured on."""
 
@@ -98,13 +101,14 @@ def plan(split: Path, recipe: Recipe, start: Weights) -> list[Item]:
     """Return the one item that a training is.
 
     Raises:
-        ValueError: the split has no pictures to train or to validate on.
+        ValueError: the split has no pictures to train or to validate on, or other classes.
     """
+    must_name_our_classes(split)
     for name in (recipe.pictures, "val"):
         listed(split, name)
     content = split_hash(split)
     key = fingerprint(content, asdict(recipe), start.name, start.sha256, VERSION)
-    return [Item(key, {"source": split.name, "split_hash": content})]
+    return [Item(key, {"source": SPLIT, "split_hash": content})]
 
 
 def make(

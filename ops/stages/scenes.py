@@ -71,7 +71,9 @@ def plan(
         first_pixel: of Pascal VOC, see :func:`ops.detection.annotation_formats.read_voc`.
         bare: sources in which nobody wears a mask: photographs that masks were drawn on count as they are too.
     """
-    whole = Plan([], [], [])
+    folders = sorted(folders)
+    unknown = sorted(set(bare) - set(folders))
+    whole = Plan([], [], [f"{folder} is to be bare, and there is no such source" for folder in unknown])
     for folder in folders:
         frames, masked = (Dataset(data / asset / folder) for asset in ("frames", "masked_faces"))
         if not frames.manifest.is_file():

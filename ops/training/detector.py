@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ops.detection.scenes import place
+from ops.detection.scenes import flat_names, place
 from ops.detection.split_files import label_file, linkable
 from ops.masking import LABELS
 from ops.store import DRAFT, write_atomic
@@ -36,6 +36,9 @@ SIZES = ("n", "s", "m")
 PICTURES = ("train", "train_real")
 TABLE, LAST, BEST, ENDED = "results.csv", "last.pt", "best.pt", "ended"
 STRIDE = 32
+OPTIMIZERS = ("auto", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "SGD", "MuSGD")
+"""As ultralytics names them."""
+
 NAMES = {
     "metrics/mAP50(B)": "val/ap50",
     "metrics/mAP50-95(B)": "val/ap50_95",
@@ -88,6 +91,10 @@ class Recipe:
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; use one of {', '.join(values)}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer is {self.optimizer!r}; use one of {', '.join(OPTIMIZERS)}")
+        if not self.lr0 > 0:
+            raise ValueError(f"lr0 is {self.lr0}; use a learning rate above 0")
         if self.image_size % STRIDE or self.image_size < 2 * STRIDE:
             raise ValueError(f"image_size is {self.image_size}; use a multiple of {STRIDE} from {2 * STRIDE} on")
 
@@ -161,18 +168,27 @@ def lines_of(split: Path, name: str) -> list[str]:
     return [Path(line).as_posix() for line in path.read_text().splitlines()] if path.is_file() else []
 
 
+def must_name_our_classes(split: Path) -> None:
+    """Raise an error if a split's labels count other classes than ours, or ours in another order.
+
+    Raises:
+        ValueError: so they do.
+    """
+    told = yaml.safe_load((split / "data.yaml").read_text())["names"]
+    names = list(map(str, told.values() if isinstance(told, dict) else told))
+    if names != list(LABELS):
+        raise ValueError(f"{split / 'data.yaml'} names {', '.join(names)}; a mask detector knows {', '.join(LABELS)}")
+
+
 def lay_out(split: Path, folder: Path, pictures: str) -> Path:
     """Link a split's pictures and copy their labels into a folder, and return its ``data.yaml``.
 
     A JPEG that ultralytics would write over is copied.
     """
-    told = yaml.safe_load((split / "data.yaml").read_text())["names"]
-    names = list(told.values()) if isinstance(told, dict) else list(told)
-    if names != list(LABELS):
-        raise ValueError(f"{split / 'data.yaml'} names {', '.join(names)}; a mask detector knows {', '.join(LABELS)}")
+    must_name_our_classes(split)
     for part, name in (("train", pictures), ("val", "val")):
-        for picture in listed(split, name):
-            target = folder / "images" / part / Path(picture).name
+        for picture, flat in flat_names(listed(split, name)).items():
+            target = folder / "images" / part / flat.removeprefix(f"images__{name}__")
             labels = folder / label_file(f"images/{part}/{target.name}")
             target.parent.mkdir(parents=True, exist_ok=True)
             if linkable(split / picture):

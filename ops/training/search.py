@@ -68,7 +68,8 @@ def search(
         storage=f"sqlite:///{work.resolve() / 'study.db'}", study_name=name, direction="maximize", load_if_exists=True
     )
     fixed = {key: str(value) for key, value in asdict(recipe).items()}
-    with track(name, f"search, {trials} trials", {"trials": trials}, fixed) as record:
+    # how many trials there are is no parameter: those are written once, and a search may go on with more trials
+    with track(name, "search", {}, fixed) as record:
         for killed in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
             study.tell(killed.number, state=optuna.trial.TrialState.FAIL)
             study.enqueue_trial(killed.params)
@@ -83,7 +84,7 @@ def search(
             study.tell(trial, max(row[JUDGE] for row in epochs_of(kept / "results.csv")))
             shutil.rmtree(folder)
         best = study.best_trial
-        record.epoch(0, {JUDGE: float(best.value or 0.0)})
+        record.epoch(trials, {JUDGE: float(best.value or 0.0)})
     return Best({"optimizer": OPTIMIZER, **best.params}, float(best.value or 0.0), len(_complete(study)))
 
 

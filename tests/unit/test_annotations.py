@@ -246,6 +246,10 @@ def test_yolo_that_is_no_text_is_refused():
         (b"[1]", "no COCO: it needs a list 'images'"),
         (b'{"images": [], "annotations": {}, "categories": []}', "a list 'annotations'"),
         (b"1" * 5000, "no JSON"),
+        (
+            b'{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}',
+            "two categories have the id '1': 'a' and 'b'",
+        ),
     ],
 )
 def test_json_that_is_no_coco_is_refused(data, reason):
@@ -437,7 +441,10 @@ def test_the_same_files_give_the_same_bytes_and_a_change_makes_one_picture_anew(
 
 def test_a_source_whose_frames_are_not_made_is_told(tmp_path):
     (tmp_path / "raw" / "new").mkdir(parents=True)
-    assert scenes.plan(tmp_path, ["new"], TABLE, first_pixel=1).notes == ["new is left out: its frames are not made"]
+    assert scenes.plan(tmp_path, ["new"], TABLE, first_pixel=1, bare=["old"]).notes == [
+        "old is to be bare, and there is no such source",
+        "new is left out: its frames are not made",
+    ]
 
 
 def test_the_public_set_is_read_whole(tmp_path, shared_data):

@@ -1,6 +1,7 @@
 """Mask detections of a source: rows, pictures and videos, and what makes them made again."""
 
 import json
+from fractions import Fraction
 from functools import partial
 
 import av
@@ -12,7 +13,7 @@ from ops import images
 from ops.masking import LABELS
 from ops.stages import detections, frames
 from ops.store import Dataset, directory_md5, file_md5
-from ops.videos import sample_video, video_info
+from ops.videos import BadVideo, sample_video, video_info
 from resources.compute import Local
 from resources.mask_detectors import OnnxMaskDetector
 from tests.bad_files import make_video
@@ -143,6 +144,25 @@ def test_of_a_broken_video_what_came_before_is_told_and_shown(finished):
         shown = len(list(made.decode(video=0)))
     # the decoder may leave out a frame next to the damage, and the one before it is held
     assert 5 < looked["frame"].nunique() <= shown <= looked["frame"].nunique() + 1
+
+
+def test_a_video_that_changes_its_size_is_told_and_shown_up_to_there(data, tmp_path):
+    path = tmp_path / "sizes.avi"
+    with av.open(str(path), "w") as made:
+        stream = made.add_stream("mjpeg", rate=25)
+        stream.width = stream.height = 320
+        stream.pix_fmt = "yuvj420p"
+        for index in range(20):
+            packet = av.Packet(images.encode_jpeg(scene(side=320 if index < 12 else 160)))
+            packet.pts = packet.dts = index
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            made.mux(packet)
+    wishes = detections.wishes_of(data / "detector_report", thresholds={}, **SETTINGS)
+    detector = OnnxMaskDetector(data / "detector_report" / detections.ONNX)
+    seen = detections.watch(path, detector, wishes, tmp_path / "shown.mp4", max_pixels=LIMIT)
+    with pytest.raises(BadVideo, match=r"change their size after 0\.48 s"):
+        list(seen)
+    assert len(list(sample_video(tmp_path / "shown.mp4", None))) == 12
 
 
 def test_the_same_source_gives_the_same_bytes_in_two_processes(finished, data, tmp_path):

@@ -20,11 +20,12 @@ from ops.detection.detections import Detections
 from ops.detection.evaluation import evaluate
 from ops.detection.found_files import COLUMNS, Found, coco_of, csv_of, yolo_of, zipped
 from ops.detection.promotion import Floor, decide
-from ops.detection.report_files import as_json, metrics_of, plots
+from ops.detection.report_files import metrics_of, plots
 from ops.masking import LABELS
 from ops.pictures import CLASS_COLOURS
 from ops.records import Refusal
 from ops.sample import make_sample
+from ops.tables import as_json
 from ops.videos import extract_sound, sample_video
 from resources.mask_detectors import OnnxMaskDetector, shipped
 from resources.tracking import CHAMPION, Tracking, local_uri

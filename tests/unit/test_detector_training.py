@@ -31,7 +31,12 @@ def split(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("wrong", "told"),
-    [({"size": "x"}, "size is 'x'; use one of n, s, m"), ({"image_size": 100}, "image_size is 100; use a multiple")],
+    [
+        ({"size": "x"}, "size is 'x'; use one of n, s, m"),
+        ({"image_size": 100}, "image_size is 100; use a multiple"),
+        ({"optimizer": "best"}, "optimizer is 'best'; use one of auto, Adam"),
+        ({"lr0": 0.0}, "lr0 is 0.0; use a learning rate above 0"),
+    ],
 )
 def test_a_recipe_says_what_it_allows(wrong, told):
     with pytest.raises(ValueError, match=told):
@@ -60,8 +65,9 @@ def test_a_split_of_other_classes_or_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"val\.txt names no picture"):
         plan(split, TINY, DRAWN)
     (split / "data.yaml").write_text("names: [cat, dog]\n")
-    with pytest.raises(ValueError, match="names cat, dog; a mask detector knows with_mask"):
-        lay_out(split, tmp_path / "work", "train")
+    for refused in (lambda: plan(split, TINY, DRAWN), lambda: lay_out(split, tmp_path / "work", "train")):
+        with pytest.raises(ValueError, match="names cat, dog; a mask detector knows with_mask"):
+            refused()
 
 
 def test_what_is_trained_on_decides_what_is_trained(tmp_path):

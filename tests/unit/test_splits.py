@@ -342,8 +342,10 @@ def test_what_cannot_be_read_and_what_repeats_is_told(tmp_path):
     scenes, frames = street(tmp_path)
     scenes.loc[scenes["source"] == "9.png", "content"] = "c 8.png"
     (tmp_path / "raw/street/11.png").write_bytes(b"no picture")
+    frames = frames[frames["frame"] != "f bare2.png"]
     dataset = build(tmp_path, scenes, frames, tmp_path / "yolo_splits", synthetic=4, balance=0.0)
     told = dataset.read().set_index("picture")
+    assert told["reason"]["masked_faces/street/drawn42.png"] == "the frame it was made from is not there any more"
     assert told["reason"]["raw/street/9.png"] == "same content as raw/street/8.png"
     assert told["status"]["raw/street/11.png"] == "rejected"
     done = dataset.read(status="done")
@@ -355,6 +357,10 @@ def test_a_jpeg_that_trainers_would_write_over_is_not_linked(tmp_path):
     whole.write_bytes(images.encode_jpeg(texture(1)))
     longer.write_bytes(whole.read_bytes() + b"more")
     assert linkable(whole) and not linkable(longer) and not linkable(tmp_path / "a.tif")
+    disguised, other = tmp_path / "disguised.png", tmp_path / "other.jpg"
+    disguised.write_bytes(longer.read_bytes())
+    other.write_bytes(images.encode_png(texture(1)))
+    assert not linkable(disguised) and linkable(other), "what it is counts, not what it is called"
 
 
 def test_real_scenes(shared_data, tmp_path):

@@ -110,3 +110,14 @@ def test_files_are_found_where_the_store_was_moved_to(tmp_path):
     assert moved.artifact(run.run_id, "weights.pt").is_relative_to(tmp_path / "there")
     with pytest.raises(FileNotFoundError, match="has no curves"):
         moved.artifact(run.run_id, "curves.png")
+
+
+def test_a_file_that_is_absent_is_told_where_only_mlflow_can_reach_files(tmp_path):
+    store = Tracking(local_uri(tmp_path))
+    store._client.create_experiment(store.name, artifact_location=str(tmp_path / "elsewhere"))
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    with opened(store, "far") as run:
+        run.keep([tmp_path / "weights.pt"])
+    assert store.artifact(run.run_id, "weights.pt").read_bytes() == b"weights"
+    with pytest.raises(FileNotFoundError, match=r"has no detector\.onnx"):
+        store.artifact(run.run_id, "detector.onnx")
