@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,20 +10,16 @@ from ops.detection.mistakes import MISTAKES, NOTHING, confusion, mistakes_by_cla
 from ops.detection.report_plots import plot_confusion, plot_errors, plot_over_threshold, plot_pr, plot_sizes
 from ops.detection.scoring import CONFIDENCES, FIGURES, RECALLS
 from ops.masking import LABELS
+from ops.tables import as_csv, figure_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from ops.detection.evaluation import Evaluation
     from ops.detection.matching import Reals
     from ops.detection.promotion import Decision
 
 CURVES = {"f1": "F1", "p": "precision", "r": "recall"}
-
-
-def as_json(told: Mapping[str, Any]) -> bytes:
-    """Return a JSON file."""
-    return (json.dumps(told, indent=2) + "\n").encode()
 
 
 def metrics_of(done: Evaluation, decision: Decision, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,16 +62,16 @@ def tables(done: Evaluation) -> dict[str, bytes]:
         for (row, column), count in np.ndenumerate(confusion(done.judged))
         for _ in range(count)
     ]
-    files["confusion.csv"] = _csv(("annotated", "found"), pairs)
+    files["confusion.csv"] = as_csv(("annotated", "found"), pairs)
     ends = [f"{figure}_{end}" for figure in FIGURES for end in ("low", "high")]
     rows = []
     for size, rated in done.sizes.items():
         for name, figures, boxes, bounds in rated.rows():
-            rows.append((size, name, boxes, *map(_text, [*figures.values(), *bounds.T.ravel()])))
-    files["sizes.csv"] = _csv(("size", "class", "boxes", *FIGURES, *ends), rows)
+            rows.append((size, name, boxes, *map(figure_text, [*figures.values(), *bounds.T.ravel()])))
+    files["sizes.csv"] = as_csv(("size", "class", "boxes", *FIGURES, *ends), rows)
     counts = mistakes_by_class(done.judged).tolist()
     mistakes = [(kind, *row, sum(row)) for kind, row in zip(MISTAKES, counts, strict=True)]
-    files["errors.csv"] = _csv(("mistake", *LABELS, "all"), mistakes)
+    files["errors.csv"] = as_csv(("mistake", *LABELS, "all"), mistakes)
     return files
 
 
@@ -114,17 +107,5 @@ def as_table(told: Mapping[str, Any]) -> str:
 
 
 def _curve(axis: str, x: Reals, values: Reals) -> bytes:
-    rows = [(f"{at:.2f}", *map(_text, row)) for at, row in zip(x, values, strict=True)]
-    return _csv((axis, *LABELS), rows)
-
-
-def _csv(names: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def _text(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.4f}"
+    rows = [(f"{at:.2f}", *map(figure_text, row)) for at, row in zip(x, values, strict=True)]
+    return as_csv((axis, *LABELS), rows)

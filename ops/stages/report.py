@@ -12,7 +12,7 @@ from ops.detection.detections import Detections
 from ops.detection.evaluation import Evaluation, evaluate
 from ops.detection.mistakes import judge, worst
 from ops.detection.promotion import Decision, Floor, decide, seen_before
-from ops.detection.report_files import as_json, metrics_of, plots, tables
+from ops.detection.report_files import metrics_of, plots, tables
 from ops.detection.scoring import average_precision, best_thresholds
 from ops.detection.split_files import REAL
 from ops.detection.splits import SPLITS
@@ -20,6 +20,7 @@ from ops.detection.worst_cases import caption, draw_case, worst_sheet
 from ops.masking import LABELS
 from ops.stages import digest_of
 from ops.store import DONE, Column, Item, fingerprint, row
+from ops.tables import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

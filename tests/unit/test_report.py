@@ -15,12 +15,13 @@ from ops.detection.detections import Detections
 from ops.detection.evaluation import evaluate
 from ops.detection.mistakes import judge
 from ops.detection.promotion import ALL, UNSEEN, Floor, decide, seen_before
-from ops.detection.report_files import as_json, as_table, metrics_of, plots, tables
+from ops.detection.report_files import as_table, metrics_of, plots, tables
 from ops.detection.worst_cases import caption, draw_case
 from ops.masking import LABELS
 from ops.sample import portraits
 from ops.stages.report import CHAMPION, COLUMNS, ONNX, TRAINED, Contender, Find, files, plan
 from ops.store import Dataset, directory_md5, file_md5, rows_of
+from ops.tables import as_json
 from resources.champions import contenders
 from resources.compute import Local
 from tests.reported import BLIND, FACE, HAND, SEEN, constant_detector, write_split, write_trained
