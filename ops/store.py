@@ -39,7 +39,7 @@ UNREAD = "cannot be read"
 """How the reason of a row begins whose file could not be read; such rows are never finished work."""
 
 DONE, SKIPPED, REJECTED = "done", "skipped", "rejected"
-ORDER = ("folder", "source", "time", "face", "variant", "style", "output", "picture", "detector")
+ORDER = ("folder", "source", "time", "face", "variant", "style", "output", "picture", "detector", "given", "contender")
 
 
 class Column(NamedTuple):
@@ -58,7 +58,7 @@ BASE_COLUMNS = (
     Column("status", "string", "done, skipped or rejected"),
     Column("reason", "string", "why it was skipped or rejected, or null"),
 )
-FILE_COLUMNS = ("output", "alpha", "sound", "crop")
+FILE_COLUMNS = ("output", "alpha", "sound", "crop", "panels")
 
 
 class Item(NamedTuple):

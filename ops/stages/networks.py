@@ -45,6 +45,9 @@ SHOWN = 8
 """Validation squares on a sample sheet, always the same."""
 
 PANEL = 192
+PAIRS = "unmasking_pairs"
+"""What the rows of every training have as source, so that in a user's folder one takes the place of another."""
+
 UNPROVEN = "too few people to keep some for validation: figures are of squares that were trained on, and prove nothing"
 SAME = 1e-3
 """How far the ONNX may be from the network it came from, in what each pixel is given."""
@@ -60,7 +63,7 @@ def plan(task: Task, pairs: Pairs) -> list[Item]:
     content = split_hash(pairs)
     code = digest_of(*CODE, *task.code)
     key = fingerprint(content, asdict(task.recipe), task.about(), task.network.code, code, VERSION)
-    return [Item(key, {"source": pairs.folder.name, "split_hash": content})]
+    return [Item(key, {"source": PAIRS, "split_hash": content})]
 
 
 def make(

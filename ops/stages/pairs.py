@@ -37,7 +37,15 @@ FACE = "face"
 """What every member of the split counts as."""
 
 BARE, MASKED = "bare", "masked"
-DRAWING = ("masking", "raster.py", "unmasking", "stages/pairs.py", "detection/splits.py", "detection/likeness.py")
+DRAWING = (
+    "masking",
+    "raster.py",
+    "unmasking/framing.py",
+    "unmasking/regions.py",
+    "stages/pairs.py",
+    "detection/splits.py",
+    "detection/likeness.py",
+)
 HIDES = 0.01
 """A region smaller than this share of the square leaves nothing to complete."""
 
