@@ -29,6 +29,7 @@ from apps.verbs.common import (
 )
 from apps.verbs.detect import detect
 from apps.verbs.train import app as train_app
+from apps.verbs.unmask import unmask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,6 +133,7 @@ def faces(
 
 
 app.command()(detect)
+app.command()(unmask)
 
 
 @app.command()
@@ -298,8 +300,9 @@ def told_errors() -> tuple[type[Exception], ...]:
     from resources.compute import WorkerDied
     from resources.devices import DeviceUnavailable
     from resources.mask_detectors import BadDetector
+    from resources.onnx_sessions import BadNetwork
 
-    return (BadDetector, DatasetBusy, DeviceUnavailable, ModelUnavailable, OSError, WorkerDied)
+    return (BadDetector, BadNetwork, DatasetBusy, DeviceUnavailable, ModelUnavailable, OSError, WorkerDied)
 
 
 def main() -> None:

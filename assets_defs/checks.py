@@ -279,6 +279,32 @@ def runs_as_trained(dataset: Dataset, task: "Task", pairs: "Pairs") -> dg.AssetC
     )
 
 
+def outside_untouched(dataset: Dataset, data: Path, *, max_pixels: int) -> dg.AssetCheckResult:
+    """Pass when not one bit changed beside the regions: of pictures by their files, of videos by what was encoded."""
+    from ops import images
+    from ops.unmasking.unmask import changed_outside
+
+    rows = dataset.read(["picture", "output", "alpha", "changed_px_outside"], status=DONE)
+    touched = set(rows.loc[rows["changed_px_outside"] != 0, "output"])
+    pictures = _spread(rows[rows["alpha"].notna()].drop_duplicates("output"))
+    for known in rows_of(pictures):
+        before = images.read(data / known["picture"], max_pixels=max_pixels)
+        after = images.read(dataset.folder / known["output"], max_pixels=max_pixels)
+        alpha = images.read_grey(dataset.folder / known["alpha"], max_pixels=max_pixels)
+        same = before.shape == after.shape and alpha.shape == after.shape[:2]
+        if not same or changed_outside(before, after, alpha):
+            touched.add(known["output"])
+    return dg.AssetCheckResult(
+        check_name="outside_untouched",
+        passed=not touched,
+        metadata={
+            "looked_at": len(pictures),
+            "touched": len(touched),
+            "first": ", ".join(sorted(touched)[:3]),
+        },
+    )
+
+
 def beats_floor(dataset: Dataset) -> dg.AssetCheckResult:
     """Pass when the trained detector reaches the floor on enough annotated photographs; only then it may be champion.
 
@@ -295,6 +321,27 @@ def beats_floor(dataset: Dataset) -> dg.AssetCheckResult:
             "photographs": told["photographs"],
             "floor": ", ".join(f"{name} {least}" for name, least in told["floor"].items()),
             "meaningful": told["meaningful"],
+        },
+    )
+
+
+def beats_baselines(dataset: Dataset) -> dg.AssetCheckResult:
+    """Pass when completed faces are far enough ahead of the best baseline, and look more like the person than masked.
+
+    Warn where there are too few people in the test split for figures to mean anything.
+    """
+    told = json.loads((dataset.folder / "metrics.json").read_text())
+    ahead = {name: f"{known['by']} of {known['of']}, {known['interval']}" for name, known in told["ahead"].items()}
+    return dg.AssetCheckResult(
+        check_name="beats_baselines",
+        passed=told["beats_baselines"],
+        severity=dg.AssetCheckSeverity.ERROR if told["meaningful"] else dg.AssetCheckSeverity.WARN,
+        metadata={
+            **{f"ahead_{name}": text for name, text in ahead.items()},
+            "people": told["people"],
+            "squares": told["squares"],
+            "meaningful": told["meaningful"],
+            "floor": ", ".join(f"{name} {least}" for name, least in told["floor"].items()),
         },
     )
 

@@ -21,6 +21,7 @@ WHOLE = (
     "unmasking_pairs",
     "mask_segmenter",
     "face_completer",
+    "unmasking_report",
 )
 """Assets that all sources make together; any other has a partition a source."""
 
@@ -286,6 +287,39 @@ class FaceCompleterConfig(dg.Config):
     close: float = _completer("close", "what the close look's adversary counts", ge=0)
     whole_from: float = _completer("whole_from", "share of epochs from which on it has a say", ge=0, le=1)
     close_from: float = _completer("close_from", "the same for the close look", ge=0, le=1)
+
+
+_unmasked = partial(_described, "unmasked_faces")
+
+
+class UnmaskedFacesConfig(dg.Config):
+    """Settings of ``unmasked_faces``."""
+
+    networks: str = _unmasked("networks", "shipped, or trained: those of mask_segmenter and face_completer")
+    pictures: list[str] = _unmasked("pictures", "frames, masked_faces or both")
+    detector: str = _unmasked("detector", "of faces in videos, by name")
+    landmarker: str = _unmasked("landmarker", "of these, by name")
+    min_face_px: float = _unmasked("min_face_px", "smaller faces stay as they are", ge=1)
+    max_yaw: float = _unmasked("max_yaw", "degrees; faces turned further stay as they are", ge=0)
+    threshold: float = _unmasked("threshold", "probability of a mask that counts", gt=0, lt=1)
+    erode: float = _unmasked("erode", "taken off the region, shares of the square's side", ge=0, le=0.1)
+    dilate: float = _unmasked("dilate", "then added", ge=0, le=0.2)
+    feather: float = _unmasked("feather", "width of the soft edge", ge=0, le=0.2)
+    steady: float = _unmasked("steady", "what a video's frame takes from the one before", ge=0, le=0.95)
+    panels: bool = _unmasked("panels", "pictures side by side, too")
+
+
+_report = partial(_described, "unmasking_report")
+
+
+class UnmaskingReportConfig(dg.Config):
+    """Settings of ``unmasking_report``."""
+
+    size: int = _report("size", "side in pixels of the squares that are compared", ge=32)
+    identity: str = _report("identity", "auto, dlib_resnet, none or an ONNX file: tells how alike people look")
+    psnr: float = _report("psnr", "decibels ahead of the best baseline")
+    ssim: float = _report("ssim", "structural similarity ahead of the best baseline")
+    people: int = _report("people", "in the test split; figures of fewer mean nothing", ge=1)
 
 
 class MaskDetectionsConfig(dg.Config):

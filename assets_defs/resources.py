@@ -14,6 +14,7 @@ from resources.mask_detectors import OnnxMaskDetector
 from resources.models import FaceModels
 from resources.tracking import Tracking as MlflowStore
 from resources.tracking import local_uri
+from resources.unmaskers import OnnxUnmasker
 
 
 class Workspace(dg.ConfigurableResource):
@@ -63,6 +64,10 @@ class Models(dg.ConfigurableResource):
     def masks(self, onnx: Path) -> OnnxMaskDetector:
         """The mask detector in a file."""
         return OnnxMaskDetector(onnx, self.device)
+
+    def unmasker(self, segmenter: Path, completer: Path) -> OnnxUnmasker:
+        """The networks in two files."""
+        return OnnxUnmasker(segmenter, completer, self.device)
 
 
 class Compute(dg.ConfigurableResource):

@@ -218,6 +218,38 @@ def figures_of(report: Dataset) -> dict[str, Any]:
     return {"champion": champion["origin"], **known, "figures": dg.MetadataValue.md(as_table(told))}
 
 
+def unmasking_figures_of(dataset: Dataset) -> dict[str, Any]:
+    """Return what a report on unmasking says as metadata: whether it means anything, a table, plots and sheets."""
+    import dagster as dg
+
+    from ops import images
+    from ops.pictures import data_uri
+    from ops.stages.unmasking_report import METRICS, PLOTS, SHEETS
+    from ops.unmasking.judgement import as_table
+
+    told = json.loads((dataset.folder / METRICS).read_text())
+    names = ("meaningful", "beats_baselines", "people", "squares", "identity_by")
+    known = {name: told[name] for name in names}
+    known |= {name: value for name, value in told["segmenter"].items() if isinstance(value, float)}
+    paths = [dataset.folder / name for name in (*SHEETS, *PLOTS) if (dataset.folder / name).is_file()]
+    shown = {path.stem: dg.MetadataValue.md(f"![{path.stem}]({data_uri(images.read(path))})") for path in paths}
+    return {**known, "figures": dg.MetadataValue.md(as_table(told)), **shown}
+
+
+def of_unmasked(dataset: Dataset, data: Path, *, max_pixels: int) -> Sheet:
+    """Photographs as they are and unmasked, beside each other; of videos nothing."""
+    from ops import images
+
+    drawn, captions = [], []
+    for known in _few(dataset, "output"):
+        if known["alpha"] is None:
+            continue
+        both = (data / known["picture"], dataset.folder / known["output"])
+        drawn.append(_small(np.hstack([images.read(path, max_pixels=max_pixels) for path in both])))
+        captions.append("found" if known["truth"] is None else "drawn")
+    return drawn, captions
+
+
 def of_outputs(dataset: Dataset, caption: str, *, max_pixels: int) -> Sheet:
     """Output pictures, captioned with a column."""
     from ops import images

@@ -6,9 +6,16 @@ from typing import Any
 import dagster as dg
 
 from assets_defs import checks, sheets
-from assets_defs.config import ROOT, FaceCompleterConfig, MaskSegmenterConfig, UnmaskingPairsConfig
-from assets_defs.detection import ON_ALL_SOURCES, WEEKLY
-from assets_defs.faces import described, face_geometry, frames
+from assets_defs.config import (
+    ROOT,
+    FaceCompleterConfig,
+    MaskSegmenterConfig,
+    UnmaskedFacesConfig,
+    UnmaskingPairsConfig,
+    UnmaskingReportConfig,
+)
+from assets_defs.detection import ON_ALL_SOURCES, ON_TRAINING_DAYS
+from assets_defs.faces import SOURCES, described, face_geometry, frames, largest, masked_faces
 from assets_defs.resources import Compute, Models, Tracking, Workspace
 from assets_defs.results import progress, recorded
 from ops.detection.shots import Shots
@@ -18,16 +25,21 @@ from ops.stages import networks as network_stage
 from ops.stages import pairs as pair_stage
 from ops.stages import segmenter as segmenter_stage
 from ops.stages import splits as split_stage
-from ops.store import DONE, Column, rows_of
+from ops.stages import unmasked as unmasked_stage
+from ops.stages import unmasking_report as report_stage
+from ops.store import DONE, Column, file_md5, rows_of
 from ops.training.recipe import CompleterRecipe, Recipe
 from ops.training.tasks import Task, read_pairs
+from ops.unmasking.judgement import Floor
+from ops.unmasking.unmask import Care
 from resources import networks
 from resources.compute import Local
 from resources.devices import resolve_device
+from resources.embedders import embedder
 from resources.perceptual import perceptual
+from resources.unmaskers import networks as networks_of
 
-TRAINED = {"automation_condition": dg.AutomationCondition.cron_tick_passed(WEEKLY)}
-"""Networks learn by themselves once a week, if their pairs changed: it takes hours."""
+TRAINED = {"automation_condition": ON_TRAINING_DAYS}
 
 
 @dg.asset(
@@ -103,6 +115,77 @@ def face_completer(
     recipe = CompleterRecipe(widths=tuple(settings.pop("widths")), **settings)
     task = completer_stage.Complete(networks.completer(), networks.adversary(), looks, recipe)
     return _trained(context, config, workspace, models, tracking, task, completer_stage.COLUMNS)
+
+
+@dg.asset(
+    deps=[frames, face_geometry, masked_faces, mask_segmenter, face_completer],
+    partitions_def=SOURCES,
+    **described("unmasked_faces", "unmasking", {"onnx"}, "outside_untouched", None)
+    | {"automation_condition": ON_ALL_SOURCES},
+)
+def unmasked_faces(
+    context: dg.AssetExecutionContext,
+    config: UnmaskedFacesConfig,
+    workspace: Workspace,
+    models: Models,
+    compute: Compute,
+) -> dg.MaterializeResult:
+    """Every masked face of a source, found or drawn, completed where the mask was: pictures, regions, videos, panels.
+
+    By the shipped networks, or by those trained here.
+    """
+    source, settings = context.partition_key, config.model_dump()
+    dataset = workspace.dataset("unmasked_faces", source, unmasked_stage.COLUMNS)
+    unmasker = models.unmasker(*networks_of(settings.pop("networks"), workspace.folder))
+    finder = models.faces(settings.pop("detector"), settings.pop("landmarker"))
+    pictures, panels = settings.pop("pictures"), settings.pop("panels")
+    wishes = unmasked_stage.Wishes(unmasker.check(), Care(**settings), panels)
+    names = ("frames", "face_geometry", "masked_faces")
+    shots, faces, worn = (workspace.dataset(name, source).read(status=DONE) for name in names)
+    limit = largest(workspace.dataset("frames", source))
+    versions = finder.versions()
+    items = unmasked_stage.plan(
+        shots, faces, worn, workspace.folder, source, pictures=pictures, finder=versions, wishes=wishes
+    )
+    work = partial(unmasked_stage.Unmask, dataset.folder, unmasker, finder, wishes, max_pixels=limit)
+    report = dataset.build(items, work, compute.mapper(), progress=progress(f"unmasked_faces {source}"))
+    found = [checks.outside_untouched(dataset, workspace.folder, max_pixels=limit)]
+    sheet = sheets.of_unmasked(dataset, workspace.folder, max_pixels=limit)
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet)
+
+
+@dg.asset(
+    deps=[unmasking_pairs, mask_segmenter, face_completer],
+    **described("unmasking_report", "unmasking", {"onnx"}, "beats_baselines", None)
+    | {"automation_condition": ON_ALL_SOURCES},
+)
+def unmasking_report(
+    context: dg.AssetExecutionContext,
+    config: UnmaskingReportConfig,
+    workspace: Workspace,
+    models: Models,
+    compute: Compute,
+) -> dg.MaterializeResult:
+    """How good the trained networks are on people they have never seen, beside every baseline on the same squares.
+
+    Dice of the segmenter; in-region PSNR, SSIM, L1 and identity of completed faces, by kind, state and yaw; sheets.
+    """
+    dataset = workspace.dataset("unmasking_report", columns=report_stage.COLUMNS)
+    pairs, settings = workspace.dataset("unmasking_pairs"), config.model_dump()
+    rows = rows_of(pairs.read(status=DONE))
+    size, wish = settings.pop("size"), settings.pop("identity")
+    embed = embedder(wish if any(known["split"] == "test" for known in rows) else "none")
+    unmasker = models.unmasker(*networks_of("trained", workspace.folder))
+    looks = report_stage.Looks(unmasker, embed, size)
+    made_with = {path.name: file_md5(path) for path in (unmasker.segmenter, unmasker.completer)}
+    made_with["identity"] = embed.sha256 if embed else "none"
+    items = report_stage.plan(rows, size, made_with)
+    work = partial(report_stage.Judge, pairs.folder, report_stage.references(rows), looks)
+    about = {"identity_by": embed.name if embed else "none"}
+    files = report_stage.files(pairs.folder, rows, looks, Floor(**settings), about)
+    report = dataset.build(items, work, compute.mapper(), also=files, progress=progress("unmasking_report"))
+    found, figures = [checks.beats_baselines(dataset)], sheets.unmasking_figures_of(dataset)
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=([], []), figures=figures)
 
 
 def _trained(

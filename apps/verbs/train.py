@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from apps.verbs.common import AsJson, Device, say, usage, usage_on_wrong_value
+from apps.verbs.train_networks import SCRATCH, completer, segmenter
 
 app = typer.Typer(no_args_is_help=True, help="Train networks of your own.")
-SCRATCH = ".training"
 
 
 @app.callback()
@@ -101,3 +101,7 @@ def detector(
         judged = ", ".join(f"{name} {figures[name]}" for name in ("ap50", "ap50_95"))
         say.print(f"{format}: {judged} on the validation split, {figures['bytes'] / 1e6:.1f} MB", markup=False)
     say.print(f"{'trained' if report.made else 'trained before'}; {output / stage.CARD}", markup=False)
+
+
+app.command()(segmenter)
+app.command()(completer)

@@ -17,6 +17,8 @@ from assets_defs.faces import frames
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.results import made_of
 from ops import images
+from ops.records import Box
+from ops.sample import make_sample
 from ops.store import Dataset, directory_md5
 from ops.videos import extract_sound, video_info
 from tests.detectors import BLUE, GREEN, RED, patch_detector
@@ -175,8 +177,8 @@ def test_it_is_asked_for_when_a_source_or_the_report_changed():
     assert (nothing, same, one, both) == (set(), set(), {"one"}, {"one", "two"})
 
 
-def maskline(*arguments: object, code: int = 0) -> str:
-    command = [sys.executable, "-m", "apps.cli", "detect", *map(str, arguments)]
+def maskline(*arguments: object, code: int = 0, verb: str = "detect") -> str:
+    command = [sys.executable, "-m", "apps.cli", verb, *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     return done.stdout if code == 0 else done.stderr
@@ -269,9 +271,23 @@ def test_detect_tells_what_is_wrong_with_the_command(given, onnx, tmp_path):
     maskline(given / "sub", tmp_path / "b", "--weights", onnx)
 
 
-def test_the_shipped_detector_is_the_default(shared_data, tmp_path):
-    summary = json.loads(maskline(shared_data / "voc" / "images" / "maksssksksss50.jpg", tmp_path, "--json"))
-    assert summary["faces"] >= 1
+def test_the_shipped_detector_is_the_default_and_finds_drawn_masks(tmp_path):
+    raw, masked, found = (tmp_path / name for name in ("raw", "masked", "found"))
+    make_sample(raw)
+    maskline(raw, masked, "--no-crop", "--state", "correct", verb="mask")
+    maskline(masked, found, "--no-annotate")
+    boxes = pd.read_parquet(found / "manifest.parquet").dropna(subset="label")
+    worn = pd.read_parquet(masked / "manifest.parquet")
+    worn = worn[(worn["status"] == "done") & ~worn["output"].str.endswith(".mp4")]
+    assert len(worn) >= 10
+    right = 0
+    for face in worn.itertuples():
+        here = boxes[boxes["source"] == face.output]
+        truth = Box(face.x1, face.y1, face.x2, face.y2)
+        overlap = [truth.iou(Box(*box)) for box in here[["x1", "y1", "x2", "y2"]].to_numpy()]
+        assert max(overlap, default=0) > 0.5, f"{face.output}: no box on the face"
+        right += here["label"].iloc[int(np.argmax(overlap))] == face.label
+    assert right >= 0.8 * len(worn)
 
 
 def test_the_report_is_upstream():

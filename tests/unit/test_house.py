@@ -109,7 +109,9 @@ ALSO = {
     "masked_faces": ["garments"],
     "mask_detector": ["resources/start_weights.py", "resources/tracking.py"],
     "mask_detections": ["resources/mask_detectors.py"],
+    "unmasked_faces": ["resources/models.py", "resources/unmaskers.py"],
     "unmasking_pairs": ["garments", "ops/stages/splits.py"],
+    "unmasking_report": ["resources/embedders.py", "resources/unmaskers.py"],
     "mask_segmenter": [
         "ops/stages/networks.py",
         "ops/training/recipe.py",
@@ -179,6 +181,8 @@ def test_the_walk_finds_what_is_imported_in_functions_and_named():
         ("mask_detector", "detector"),
         ("mask_segmenter", "segmenter"),
         ("face_completer", "completer"),
+        ("unmasked_faces", "unmasked"),
+        ("unmasking_report", "unmasking_report"),
         ("mask_detections", "detections"),
         ("aligned_crops", "crops"),
     ],
