@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export YOLO_OFFLINE := 1
 export YOLO_AUTOINSTALL := false
 
-.PHONY: demo test check sample repro dev bench realism docs clean
+.PHONY: demo test check sample repro dev bench bench-detector realism docs clean
 
 .venv/made: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -21,7 +21,7 @@ TOY := mask_detector.epochs=2 mask_detector.image_size=160 \
 demo: .venv/made sample  ## everything on the embedded sample; trainings are cut down to a minute
 	$(BIN)/python -m orchestration.materialize all --source sample $(TOY:%=--set %)
 	@echo
-	@echo "The networks were trained for a minute on 16 pictures: their figures mean nothing. Shipped weights were put to use."
+	@echo "The networks were trained for a minute on 16 pictures: their figures mean nothing. Masks are detected with shipped weights."
 	@echo "Pictures:  data/masked_faces/sample  data/aligned_crops/sample  data/mask_detections/sample   (manifests beside them)"
 	@echo "The UI:    make dev   then open http://localhost:3000 and look at the lineage and the contact sheets"
 
@@ -46,6 +46,9 @@ dev: .venv/made  ## Dagster's UI with its daemon
 
 bench: .venv/made  ## time, memory and faces found, over real pictures in PICTURES=folder
 	$(BIN)/python -m benchmarks.main_job $(PICTURES)
+
+bench-detector: .venv/made  ## the shipped detector's speed over real pictures in PICTURES=folder; WEIGHTS=its .pt
+	$(BIN)/python -m benchmarks.detector_speed $(PICTURES) $(WEIGHTS:%=--weights %)
 
 realism: .venv/made  ## how real drawn masks are, against the real ones in DATA=folder; 15 minutes
 	$(BIN)/python -m benchmarks.sharpness $(DATA)

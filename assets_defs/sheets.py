@@ -146,7 +146,7 @@ def of_detector(dataset: Dataset, split: Path, *, max_pixels: int) -> Sheet:
     drawn, captions = [], []
     for name in spread(listed(split, "val"), CELLS):
         pixels = images.read(split / name, max_pixels=max_pixels)
-        found = detector(pixels).over(detector.thresholds)
+        found = detector(pixels).counted(detector.thresholds)
         drawn.append(_small(draw_boxes(pixels, found.corners, found.names, found.scores.tolist())))
         captions.append("\n".join(f"{count} {label}" for label, count in Counter(found.names).most_common()))
     return drawn, captions

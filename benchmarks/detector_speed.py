@@ -19,7 +19,6 @@ import numpy as np
 from benchmarks.common import pictures
 from ops import images
 from ops.detection.detections import Detections
-from ops.detection.inference import suppressed
 from resources.mask_detectors import OnnxMaskDetector, shipped
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def main() -> None:
         rows = predict(pixels)
         mine.append(middle - start)
         other.append(time.process_time() - middle)
-        there = suppressed(Detections(rows[:, :4], rows[:, 5].astype(np.int64), rows[:, 4]))
+        there = Detections(rows[:, :4], rows[:, 5].astype(np.int64), rows[:, 4]).suppressed()
         if sorted(there.labels) != sorted(here.labels):
             unlike += 1
         elif len(here.boxes):

@@ -46,7 +46,7 @@ class Seen(NamedTuple):
 
     def over(self, thresholds: Sequence[float]) -> Found:
         """Return what counts at these thresholds, one a class."""
-        return self.found._replace(detections=self.found.detections.over(thresholds))
+        return self.found._replace(detections=self.found.detections.counted(thresholds))
 
 
 def look(name: str, data: bytes, detector: MaskDetector, tiles: int) -> Seen:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+TWICE = 0.7
+"""Boxes that share this (intersection over union) are one face found twice."""
+
 
 class Detections(NamedTuple):
     """The boxes of one picture, n of them.
@@ -42,8 +45,32 @@ class Detections(NamedTuple):
 
     def over(self, thresholds: Sequence[float]) -> Detections:
         """Return those whose score is at least the threshold of their class."""
-        keep = self.scores >= np.array(thresholds, np.float32)[self.labels]
-        return Detections(self.boxes[keep], self.labels[keep], self.scores[keep])
+        return self._at(np.flatnonzero(self.scores >= np.array(thresholds, np.float32)[self.labels]))
+
+    def counted(self, thresholds: Sequence[float]) -> Detections:
+        """Return what to tell people: those over the thresholds; where a face has several classes, the surest alone."""
+        return self.over(thresholds).suppressed(across=True)
+
+    def suppressed(self, *, across: bool = False) -> Detections:
+        """Return boxes without those that find a face for the second time; the order stays.
+
+        Args:
+            across: whatever the class; otherwise each class counts by itself.
+
+        >>> twice = Detections.of([(0, 0, 10, 20), (0, 1, 10, 20), (0, 1, 10, 20)], [0, 0, 1], [0.9, 0.8, 0.7])
+        >>> twice.suppressed().labels, twice.suppressed(across=True).labels
+        (array([0, 1]), array([0]))
+        """
+        import cv2
+
+        corners = self.boxes.astype(np.float64)
+        sides = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]]).tolist()
+        labels = np.zeros_like(self.labels) if across else self.labels
+        kept = cv2.dnn.NMSBoxesBatched(sides, self.scores.tolist(), labels.tolist(), -1.0, TWICE)
+        return self._at(np.sort(np.asarray(kept, np.int64).reshape(-1)))
+
+    def _at(self, which: NDArray[np.int64]) -> Detections:
+        return Detections(self.boxes[which], self.labels[which], self.scores[which])
 
     @property
     def corners(self) -> list[Box]:

@@ -2,7 +2,7 @@
 
 The network takes ``(n, 3, height, width)`` float32 RGB in [0, 1] with sides that are multiples of 32, and returns
 ``(n, k, 6)``: x1 y1 x2 y2 in input pixels, score, class. Its one-to-one head is to give a face one box; a head that
-learned for hours only gives some two, and :func:`suppressed` takes the weaker one off. Views that overlap see the same
+learned for hours only gives some two, and the weaker one is suppressed. Views that overlap see the same
 face, and :func:`merged` makes that one box again.
 """
 
@@ -26,9 +26,6 @@ STRIDE = 32
 GREY = 114
 FLOOR = 0.001
 """Boxes with a lower score are never told: what average precision is counted from."""
-
-TWICE = 0.7
-"""Boxes of a class that share this (intersection over union) within one view are one face found twice."""
 
 OVERLAP = 0.2
 """Share of a tile's side that it has in common with its neighbour."""
@@ -121,22 +118,6 @@ def decode(rows: Floats, fit: Fit, *, floor: float = FLOOR) -> Detections:
     )
 
 
-def suppressed(found: Detections) -> Detections:
-    """Return boxes without those that find a face for the second time; the order stays.
-
-    >>> twice = Detections.of([(0, 0, 10, 20), (0, 1, 10, 20), (0, 1, 10, 20)], [0, 0, 1], [0.9, 0.8, 0.7])
-    >>> suppressed(twice).labels
-    array([0, 1])
-    """
-    import cv2
-
-    corners = found.boxes.astype(np.float64)
-    sides = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
-    kept = cv2.dnn.NMSBoxesBatched(sides.tolist(), found.scores.tolist(), found.labels.tolist(), -1.0, TWICE)
-    best = np.sort(np.asarray(kept, np.int64).reshape(-1))
-    return Detections(found.boxes[best], found.labels[best], found.scores[best])
-
-
 def tiles_of(width: int, height: int, tiles: int) -> list[Box]:
     """Cut a picture into ``tiles`` x ``tiles`` overlapping pieces of one size; 1 gives none, the picture is enough.
 
@@ -218,7 +199,7 @@ def _look(pixels: Picture, network: Network, side: int, floor: float) -> Detecti
 
     fitted, fit = letterbox(pixels, side)
     given = np.asarray(cv2.dnn.blobFromImage(fitted, 1 / 255), np.float32)
-    return suppressed(decode(network(given)[0], fit, floor=floor))
+    return decode(network(given)[0], fit, floor=floor).suppressed()
 
 
 def _cut(boxes: Floats, views: Floats, whole: Floats, side: int) -> NDArray[np.bool_]:

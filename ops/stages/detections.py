@@ -77,7 +77,7 @@ class Wishes:
 
     def look(self, detector: MaskDetector, pixels: Picture) -> Detections:
         """Return what counts in a picture."""
-        return detector(pixels, tiles=self.tiles, floor=min(self.thresholds)).over(self.thresholds)
+        return detector(pixels, tiles=self.tiles, floor=min(self.thresholds)).counted(self.thresholds)
 
     def rows(self, found: Detections, shape: tuple[int, ...]) -> list[dict[str, Any]]:
         """Return the manifest columns of a picture of this shape: a row a box, or one with the reason for none."""
