@@ -58,7 +58,7 @@ def unmasking_pairs(
     pictures, faces = (workspace.everywhere(name) for name in ("frames", "face_geometry"))
     limit = int(max(pictures["width"] * pictures["height"], default=0))
     shots = pair_stage.face_shots(faces, pictures)
-    look = partial(split_stage.Look, workspace.folder, max_pixels=limit)
+    look = partial(pair_stage.Look, workspace.folder, pair_stage.matrices_of(faces), max_pixels=limit)
     split = split_stage.deal(Shots(shots, [], {}, []), look, compute.mapper(), ratios=config.ratios, seed=config.seed)
     own = ROOT / config.garments if config.garments else None
     settings = chosen(config.preset, seed=config.seed, garments=own, states=config.states)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from ops.records import Box, Picture
 
+    Thumb = NDArray[np.uint8]
+
 SIDE = 32
 LOW = 8
 PLAY = 2

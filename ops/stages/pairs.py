@@ -15,8 +15,7 @@ from ops.detection.split_files import Written, ties_of
 from ops.detection.splits import Member
 from ops.geometry import transformed
 from ops.masking import MaskingError, MaskSpec, draw_spec, prepare, render, visible_fractions
-from ops.records import Box
-from ops.stages import digest_of, refusal
+from ops.stages import digest_of, refusal, splits
 from ops.stages.faces import BOX, POSE, about, face_of
 from ops.store import SKIPPED, Column, Item, file_md5, fingerprint, row, rows_of, write_atomic
 from ops.unmasking.framing import frame_face, framed
@@ -28,10 +27,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from ops.detection.likeness import Thumb
     from ops.masking import MaskSettings
     from ops.records import Face, Picture
     from ops.stages.splits import Dealt
     from ops.store import Row
+
+    Matrices = dict[tuple[str, str], list[NDArray[np.float64]]]
 
 FACE = "face"
 """What every member of the split counts as."""
@@ -46,6 +48,15 @@ DRAWING = (
     "detection/splits.py",
     "detection/likeness.py",
 )
+LOOKED_AT = 160
+"""Side in pixels of the squares that faces are compared in."""
+
+BACKDROP = 0.1
+"""Of such a square, left out all around: turned, zoomed and mirrored copies of a photograph differ there."""
+
+BLOWN_UP = 4.0
+"""Faces that have to be enlarged more than so many times show too little to be told apart."""
+
 HIDES = 0.01
 """A region smaller than this share of the square leaves nothing to complete."""
 
@@ -235,6 +246,43 @@ class Pair:
         return files
 
 
+class Look(splits.Look):
+    """Look at one picture, and at its faces upright, so that they are found again in copies turned or zoomed.
+
+    Args:
+        data: the data folder.
+        matrices: from picture to square pixels, of each face of a frame, by its source and name.
+        max_pixels: of a picture.
+    """
+
+    def __init__(self, data: Path, matrices: Matrices, *, max_pixels: int) -> None:
+        super().__init__(data, max_pixels=max_pixels)
+        self.matrices = matrices
+
+    def seen(self, pixels: Picture, shot: Shot) -> tuple[Thumb, list[Thumb | None]]:
+        """Return the look of the picture, and of each of its faces."""
+        matrices = self.matrices[shot.folder, shot.frame]
+        return look_at(pixels)[0], [
+            upright_look(framed(pixels, matrix, LOOKED_AT)) if np.linalg.norm(matrix[0, :2]) <= BLOWN_UP else None
+            for matrix in matrices
+        ]
+
+
+def matrices_of(faces: pd.DataFrame) -> Matrices:
+    """Return what :class:`Look` needs to know of the done rows of face geometry, with ``folder``."""
+    found: Matrices = {}
+    for known in rows_of(faces):
+        matrix = frame_face(face_of(known).mesh, LOOKED_AT)
+        found.setdefault((known["folder"], known["frame"]), []).append(matrix)
+    return found
+
+
+def upright_look(square: Picture) -> Thumb:
+    """Return the look of a face in its square, without the backdrop."""
+    edge = round(BACKDROP * len(square))
+    return look_at(np.ascontiguousarray(square[edge:-edge, edge:-edge]))[0]
+
+
 def read_bare(folder: Path, data: Path, rows: Iterable[Row], *, max_pixels: int = images.MAX_PIXELS) -> list[Written]:
     """Look again at every bare face and at the picture it comes from: what a check of the split compares.
 
@@ -249,8 +297,8 @@ def read_bare(folder: Path, data: Path, rows: Iterable[Row], *, max_pixels: int 
         if known["wearing"] != BARE:
             continue
         pixels = images.read(data / known["picture"], max_pixels=max_pixels)
-        look, faces = look_at(pixels, [Box(*(float(known[side]) for side in Box._fields))])
+        square = upright_look(images.read(folder / known["output"]))
         ties = (*ties_of({**known, "made_from": ()}), f"square {file_md5(folder / known['output'])}")
-        member = Member(known["content"], (FACE,), ties, look, tuple(seen for seen in faces if seen is not None))
+        member = Member(known["content"], (FACE,), ties, look_at(pixels)[0], (square,))
         written.append(Written(known["output"], Path(known["output"]).parts[0], BARE, member))
     return written

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from ops.detection.likeness import Thumb
     from ops.detection.paste_plan import Pasting
     from ops.detection.shots import Shot, Shots
     from ops.records import Picture
@@ -104,9 +105,13 @@ class Look:
             pixels = images.read(self.data / shot.picture, max_pixels=self.max_pixels)
         except images.BadImage as error:
             return [refusal(item, error, **shot.about())]
-        look, faces = look_at(pixels, [Box(*box) for box in shot.boxes])
+        look, faces = self.seen(pixels, shot)
         seen = tuple(face for face in faces if face is not None)
         return [row(item, shot.source, member=Member(shot.key, shot.labels, shot.ties, look, seen))]
+
+    def seen(self, pixels: Picture, shot: Shot) -> tuple[Thumb, list[Thumb | None]]:
+        """Return the look of the picture, and of each of its faces."""
+        return look_at(pixels, [Box(*box) for box in shot.boxes])
 
 
 class Dealt(NamedTuple):

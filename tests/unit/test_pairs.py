@@ -9,21 +9,33 @@ import pandas as pd
 import pytest
 
 from assets_defs.checks import no_leak
+from model_assets.registry import ModelUnavailable
 from ops import images
 from ops.detection.shots import Shots
+from ops.faces import find_faces
 from ops.geometry import points5, transformed
 from ops.masking import MaskSettings
+from ops.sample import portraits
 from ops.stages import pairs, splits
 from ops.stages.faces import face_columns
 from ops.store import Dataset, directory_md5, parquet, rows_of
 from ops.unmasking.framing import frame_face, framed
 from ops.unmasking.regions import REGION_KINDS, draw_region
 from resources.compute import Local
+from resources.models import FaceModels
 from tests.posed import posed
 
 SIZE = 96
 SHAPE = {"size": SIZE, "variants": 2, "quality": 95, "min_face_px": 40, "max_yaw": 60}
 LIMIT = 10_000_000
+
+
+@pytest.fixture(scope="module")
+def models():
+    try:
+        return FaceModels(device="cpu").load()
+    except ModelUnavailable as error:
+        pytest.skip(str(error))
 
 
 def skin(seed: int) -> np.ndarray:
@@ -86,7 +98,7 @@ def tables(data, *, people: int = 14) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def build(data, frames: pd.DataFrame, faces: pd.DataFrame, folder) -> Dataset:
     shots = pairs.face_shots(faces, frames)
-    look = partial(splits.Look, data, max_pixels=LIMIT)
+    look = partial(pairs.Look, data, pairs.matrices_of(faces), max_pixels=LIMIT)
     split = splits.deal(Shots(shots, [], {}, []), look, Local(1), ratios=(0.6, 0.2, 0.2), seed=0)
     settings = MaskSettings()
     items = pairs.plan(shots, faces, split, data, settings, **SHAPE)
@@ -156,6 +168,26 @@ def test_a_planted_leak_is_caught(made, data, tmp_path, plant):
         (tmp_path / other["output"]).write_bytes((tmp_path / one["output"]).read_bytes())
     result = judged(copy, data)
     assert not result.passed and other["output"] in result.metadata["first"].text
+
+
+def test_turned_zoomed_and_mirrored_copies_of_a_face_stay_together(tmp_path, models):
+    """Of two people, one of them twice."""
+    collins, hopper = portraits()
+    height, width = collins.shape[:2]
+    turn = cv2.getRotationMatrix2D((225, 130), 24, 1.35)
+    copy = np.ascontiguousarray(cv2.warpAffine(collins, turn, (width, height))[:, ::-1])
+    frames, faces = [], []
+    for name, pixels in {"collins": collins, "hopper": hopper, "copy": copy}.items():
+        (tmp_path / f"{name}.png").write_bytes(images.encode_png(np.ascontiguousarray(pixels)))
+        same = {"frame": name, "folder": "x", "source": name, "identity": None, "picture": f"{name}.png"}
+        frames.append({**same, "kind": "image", "content": name, "width": pixels.shape[1], "height": pixels.shape[0]})
+        (face,) = find_faces(np.ascontiguousarray(pixels), *models)
+        faces.append({**same, "fingerprint": name, "time": None, **face_columns(face)})
+    faces = pd.DataFrame(faces)
+    look = pairs.Look(tmp_path, pairs.matrices_of(faces), max_pixels=LIMIT)
+    shots = Shots(pairs.face_shots(faces, pd.DataFrame(frames)), [], {}, [])
+    groups = splits.deal(shots, lambda: look, Local(1), ratios=(0.5, 0.25, 0.25), seed=0).groups
+    assert groups["collins"] == groups["copy"] != groups["hopper"]
 
 
 def test_order_counts_for_nothing_and_a_rerun_makes_nothing(made, data, tmp_path):
