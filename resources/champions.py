@@ -40,7 +40,7 @@ def to_beat(store: Tracking, trained: Path) -> tuple[Path, Contender]:
     run_id = json.loads((trained / ABOUT).read_text())["run_id"]
     champion = store.champion()
     if champion is not None and champion.run_id == run_id:
-        tags = next(run.tags for run in store.runs() if run.run_id == run_id)
+        tags = next((run.tags for run in store.runs() if run.run_id == run_id), {})
         before = tags.get(REPLACED, SHIPPED)
         champion = next((version for version in store.versions() if str(version.version) == before), None)
     path = store.artifact(champion.run_id, ONNX) if champion else shipped()

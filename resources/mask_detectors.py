@@ -130,20 +130,21 @@ class OnnxMaskDetector:
     def _card(self) -> _Card:
         metadata = self._session.get_modelmeta().custom_metadata_map
         try:
-            told = [json.loads(metadata[name]) for name in ("names", "thresholds", "size")]
-        except (KeyError, ValueError):
+            names, thresholds, size = (json.loads(metadata[name]) for name in ("names", "thresholds", "size"))
+            learned = json.loads(metadata.get("learned", "null"))
+            hashes = None if learned is None else tuple(int(digits, 16) for digits in learned)
+        except (KeyError, ValueError, TypeError):
+            known = {name: value[:80] for name, value in metadata.items()}
             raise BadDetector(
-                f"{self.path} has the metadata {metadata}; a mask detector has names, thresholds and size as JSON"
+                f"{self.path} has the metadata {known}; a mask detector has names, thresholds and size as JSON, "
+                "and learned, if any, as a list of hexadecimal numbers"
             ) from None
-        names, thresholds, size = told
         if sorted(names) != sorted(LABELS) or len(thresholds) != len(names) or size % STRIDE or size < STRIDE:
             raise BadDetector(
                 f"{self.path} has names {names}, thresholds {thresholds} and size {size}; allowed are "
                 f"{', '.join(LABELS)} in any order, a threshold for each, and a multiple of {STRIDE}"
             )
         by_name = dict(zip(names, map(float, thresholds), strict=True))
-        learned = metadata.get("learned")
-        hashes = None if learned is None else tuple(int(digits, 16) for digits in json.loads(learned))
         return _Card(tuple(names), tuple(by_name[label] for label in LABELS), int(size), hashes)
 
 

@@ -95,6 +95,13 @@ def test_metadata_that_does_not_fit_is_told(tmp_path, wrong):
         OnnxMaskDetector(path)(np.zeros((64, 64, 3), np.uint8))
 
 
+@pytest.mark.parametrize("learned", [["no number"], 7, [1]])
+def test_what_it_learned_from_must_be_hashes(tmp_path, learned):
+    path = patch_detector(tmp_path / "patch.onnx", learned=learned)
+    with pytest.raises(BadDetector, match="learned, if any, as a list of hexadecimal numbers"):
+        _ = OnnxMaskDetector(path).size
+
+
 def test_another_networks_file_is_told(mirror):
     with pytest.raises(BadDetector, match=r"a mask detector takes floats \(n, 3, h, w\) and gives floats \(n, k, 6\)"):
         _ = OnnxMaskDetector(mirror / "version-RFB-320.onnx").size
