@@ -231,6 +231,7 @@ def rate_drift(rates: Mapping[str, float], before: Mapping[str, float]) -> dg.As
 def loads_and_predicts(dataset: Dataset, split: Path, *, max_pixels: int) -> dg.AssetCheckResult:
     """Pass when every ONNX runs and finds boxes that can be, and that of fp32 gives what the weights give."""
     from ops import images
+    from ops.detection.inference import given_to
     from ops.stages.detector import COMPARED_ON, ONNX, WEIGHTS, spread
     from ops.training import export
     from ops.training.detector import listed
@@ -245,7 +246,7 @@ def loads_and_predicts(dataset: Dataset, split: Path, *, max_pixels: int) -> dg.
         f"{format}, {name}"
         for format, run in runs.items()
         for name, pixels in zip(names, pictures, strict=True)
-        if not export.sound(run(export.given(pixels, side)))
+        if not export.sound(run(given_to(pixels, side)[0]))
     ]
     boxes = {format: sum(len(see(pixels).boxes) for pixels in pictures) for format, see in detectors.items()}
     apart = export.deviation(export.load_network(dataset.folder / WEIGHTS), runs["fp32"], pictures, side)

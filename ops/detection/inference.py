@@ -100,6 +100,14 @@ def letterbox(pixels: Picture, side: int) -> tuple[Picture, Fit]:
     return pixels, Fit(across / width, down / height, left, top, width, height)
 
 
+def given_to(pixels: Picture, side: int) -> tuple[Floats, Fit]:
+    """Return a picture as the network takes it, ``(1, 3, height, width)``, its longer side ``side``."""
+    import cv2
+
+    fitted, fit = letterbox(pixels, side)
+    return np.asarray(cv2.dnn.blobFromImage(fitted, 1 / 255), np.float32), fit
+
+
 def decode(rows: Floats, fit: Fit, *, floor: float = FLOOR) -> Detections:
     """Return what the network says of one picture, in the picture's pixels, clipped to it; highest score first.
 
@@ -195,10 +203,7 @@ def merged(seen: Sequence[Detections], views: Sequence[Box], side: int) -> Detec
 
 
 def _look(pixels: Picture, network: Network, side: int, floor: float) -> Detections:
-    import cv2
-
-    fitted, fit = letterbox(pixels, side)
-    given = np.asarray(cv2.dnn.blobFromImage(fitted, 1 / 255), np.float32)
+    given, fit = given_to(pixels, side)
     return decode(network(given)[0], fit, floor=floor).suppressed()
 
 

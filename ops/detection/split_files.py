@@ -58,6 +58,16 @@ def label_lines(known: Mapping[str, Any]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def read_labels(text: str, width: int, height: int) -> list[tuple[int, Box]]:
+    """Return the classes, as YOLO counts them, and boxes in pixels that :func:`label_lines` wrote."""
+    marks = []
+    for line in text.splitlines():
+        number, x, y, across, down = (float(part) for part in line.split())
+        low, high = (x - across / 2, y - down / 2), (x + across / 2, y + down / 2)
+        marks.append((int(number), Box(low[0] * width, low[1] * height, high[0] * width, high[1] * height)))
+    return marks
+
+
 def boxes_of(known: Mapping[str, Any]) -> list[tuple[str, float, float, float, float]]:
     """Return label and corners of each box of a manifest's row."""
     flat = [float(side) for side in known["boxes"]]
@@ -117,14 +127,10 @@ def _read(folder: Path, path: Path, known: Row | None, max_pixels: int) -> Writt
     data = path.read_bytes()
     pixels = images.decode(data, max_pixels=max_pixels)
     height, width = pixels.shape[:2]
-    labels, boxes = [], []
     told = folder / label_file(name)
-    for line in told.read_text().splitlines() if told.is_file() else []:
-        number, x, y, across, down = (float(part) for part in line.split())
-        labels.append(LABELS[int(number)])
-        left, top = (x - across / 2) * width, (y - down / 2) * height
-        boxes.append(Box(left, top, left + across * width, top + down * height))
-    look, faces = look_at(pixels, boxes)
+    marks = read_labels(told.read_text(), width, height) if told.is_file() else []
+    labels = [LABELS[number] for number, _ in marks]
+    look, faces = look_at(pixels, [box for _, box in marks])
     key = hashlib.blake2b(data, digest_size=16).hexdigest()
     ties = ties_of(known) if known else ()
     seen = tuple(face for face in faces if face is not None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import shutil
@@ -14,14 +13,14 @@ from ops import images
 from ops.detection.detections import Detections
 from ops.detection.likeness import dct_hash, look_at
 from ops.detection.scoring import Scores, average_precision, best_thresholds
-from ops.detection.split_files import label_file
+from ops.detection.split_files import label_file, read_labels
 from ops.masking import LABELS
 from ops.store import JOURNAL, Column, Item, directory_md5, file_md5, fingerprint, row, write_atomic
 from ops.training import export
 from ops.training.detector import PICTURES, Recipe, epochs_of, lines_of, listed, must_name_our_classes, train
 from ops.training.onnx_files import to_float16
 from ops.training.plots import plot_curves
-from ops.training.records import token_of, written
+from ops.training.records import token_of, working, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -140,16 +139,12 @@ def make(
     """
     items = plan(split, recipe, start)
     (item,) = items
-    if fresh:
-        shutil.rmtree(scratch / item.fingerprint, ignore_errors=True)
 
     def work() -> Train:
         return Train(dataset, split, scratch, recipe, start, device=device, track=track, max_pixels=max_pixels)
 
-    report = dataset.build(items, work, mapper)
-    shutil.rmtree(scratch / item.fingerprint, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        scratch.rmdir()
+    with working(scratch, item.fingerprint, fresh=fresh):
+        report = dataset.build(items, work, mapper)
     if start.path is None:
         return replace(report, notes=(*report.notes, "training starts from drawn weights: there are no others"))
     return report
@@ -278,14 +273,8 @@ class Train:
 def truth_of(labels: str, pixels: Picture) -> Detections:
     """Return what a picture's label file says, in pixels."""
     height, width = pixels.shape[:2]
-    boxes, numbers = [], []
-    for line in labels.splitlines():
-        number, x, y, across, down = (float(part) for part in line.split())
-        boxes.append(
-            ((x - across / 2) * width, (y - down / 2) * height, (x + across / 2) * width, (y + down / 2) * height)
-        )
-        numbers.append(int(number))
-    return Detections.of(boxes, numbers)
+    marks = read_labels(labels, width, height)
+    return Detections.of([box for _, box in marks], [number for number, _ in marks])
 
 
 def _flat(figures: Mapping[str, Figures]) -> dict[str, float]:

@@ -5,7 +5,6 @@ What differs between them is a :class:`Task`; ``ops.stages.segmenter`` and ``ops
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
@@ -24,7 +23,7 @@ from ops.training.loop import keep
 from ops.training.onnx_files import session_of, to_float16, to_onnx, told
 from ops.training.plots import plot_epochs
 from ops.training.precision import computed_in, context_of
-from ops.training.records import token_of, written
+from ops.training.records import token_of, working, written
 from ops.training.tasks import best_of, split_hash, summary
 
 if TYPE_CHECKING:
@@ -95,14 +94,10 @@ def make(
     """
     items = plan(task, pairs)
     (item,) = items
-    if fresh:
-        shutil.rmtree(scratch / item.fingerprint, ignore_errors=True)
-    report = dataset.build(items, lambda: Train(dataset, pairs, scratch, task, device=device, track=track), mapper)
+    with working(scratch, item.fingerprint, fresh=fresh):
+        report = dataset.build(items, lambda: Train(dataset, pairs, scratch, task, device=device, track=track), mapper)
     if not pairs.unseen:
         report = replace(report, notes=(*report.notes, UNPROVEN))
-    shutil.rmtree(scratch / item.fingerprint, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        scratch.rmdir()
     return report
 
 

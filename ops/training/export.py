@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ops.detection.inference import detect, letterbox
+from ops.detection.inference import detect, given_to
 from ops.masking import LABELS
 from ops.training.detector import quiet
 from ops.training.onnx_files import OPSET, session_of, told
@@ -122,7 +122,7 @@ def to_int8(model: onnx.ModelProto, pictures: Iterable[Picture], side: int, scra
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
-            self.left = ({"images": given(pixels, side)} for pixels in pictures)
+            self.left = ({"images": given_to(pixels, side)[0]} for pixels in pictures)
 
         def get_next(self) -> dict[str, Floats] | None:
             return next(self.left, None)
@@ -167,7 +167,7 @@ def deviation(network: Any, run: Callable[[Floats], Floats], pictures: Iterable[
     worst = 0.0
     with torch.no_grad():
         for pixels in pictures:
-            seen = given(pixels, side)
+            seen, _ = given_to(pixels, side)
             (ours,), (theirs,) = network(torch.from_numpy(seen)).numpy(), run(seen)
             worst = max(worst, rows_apart(ours, theirs, max(seen.shape[2:])))
     return worst
@@ -200,10 +200,3 @@ def sound(rows: Floats) -> bool:
     known = np.isin(rows[..., CLASS], np.arange(len(LABELS)))
     scores = (rows[..., SCORE] >= 0) & (rows[..., SCORE] <= 1)
     return bool(np.isfinite(rows).all() and known.all() and scores.all())
-
-
-def given(pixels: Picture, side: int) -> Floats:
-    """Return a picture as a detector takes it, ``(1, 3, height, width)``, its longer side ``side``."""
-    import cv2
-
-    return np.asarray(cv2.dnn.blobFromImage(letterbox(pixels, side)[0], 1 / 255), np.float32)

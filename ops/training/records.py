@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+import shutil
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ops.store import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -46,6 +48,18 @@ class Track(Protocol):
             tags: what it is made of.
             parent: the record that it is a part of.
         """
+
+
+@contextmanager
+def working(scratch: Path, fingerprint: str, *, fresh: bool) -> Iterator[None]:
+    """Keep the working folder of a training until it succeeds, and no longer; a fresh one forgets what was begun."""
+    work = scratch / fingerprint
+    if fresh:
+        shutil.rmtree(work, ignore_errors=True)
+    yield
+    shutil.rmtree(work, ignore_errors=True)
+    with suppress(OSError):
+        scratch.rmdir()
 
 
 def token_of(work: Path) -> str:
