@@ -315,6 +315,7 @@ _report = partial(_described, "unmasking_report")
 class UnmaskingReportConfig(dg.Config):
     """Settings of ``unmasking_report``."""
 
+    networks: str = _report("networks", "trained: those of mask_segmenter and face_completer; or shipped")
     size: int = _report("size", "side in pixels of the squares that are compared", ge=32)
     identity: str = _report("identity", "auto, dlib_resnet, none or an ONNX file: tells how alike people look")
     psnr: float = _report("psnr", "decibels ahead of the best baseline")

@@ -173,15 +173,15 @@ def unmasking_report(
     dataset = workspace.dataset("unmasking_report", columns=report_stage.COLUMNS)
     pairs, settings = workspace.dataset("unmasking_pairs"), config.model_dump()
     rows = rows_of(pairs.read(status=DONE))
-    size, wish = settings.pop("size"), settings.pop("identity")
+    which, size, wish = (settings.pop(name) for name in ("networks", "size", "identity"))
     embed = embedder(wish if any(known["split"] == "test" for known in rows) else "none")
-    unmasker = models.unmasker(*networks_of("trained", workspace.folder))
+    unmasker = models.unmasker(*networks_of(which, workspace.folder))
     looks = report_stage.Looks(unmasker, embed, size)
     made_with = {path.name: file_md5(path) for path in (unmasker.segmenter, unmasker.completer)}
     made_with["identity"] = embed.sha256 if embed else "none"
     items = report_stage.plan(rows, size, made_with)
     work = partial(report_stage.Judge, pairs.folder, report_stage.references(rows), looks)
-    about = {"identity_by": embed.name if embed else "none"}
+    about = {"networks": which, "identity_by": embed.name if embed else "none"}
     files = report_stage.files(pairs.folder, rows, looks, Floor(**settings), about)
     report = dataset.build(items, work, compute.mapper(), also=files, progress=progress("unmasking_report"))
     found, figures = [checks.beats_baselines(dataset)], sheets.unmasking_figures_of(dataset)

@@ -48,7 +48,7 @@ class Recipe:
         for name, values in {"keep": KEPT, "precision": PRECISIONS}.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; use one of {', '.join(values)}")
-        step = max(STEP, 2 ** (len(self.widths) - 1))
+        step = max(STEP, 2 ** len(self.widths))
         if self.size % step or self.size < LEAST:
             raise ValueError(f"size is {self.size}; use a multiple of {step} from {max(step, LEAST)} on")
 

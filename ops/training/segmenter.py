@@ -30,10 +30,18 @@ class Overlap(NamedTuple):
 
 
 def dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Return one minus the soft Dice coefficient of a batch ``(n, 1, h, w)`` (Milletari et al., 3DV 2016)."""
+    """Return one minus the soft Dice coefficient (Milletari et al., 3DV 2016), mean over pictures.
+
+    Each picture counts alike, so that a mask hanging from the ear is not lost beside those that fill half a face.
+
+    Args:
+        logits: ``(n, 1, h, w)``.
+        truth: of the same shape, in [0, 1].
+    """
     share = logits.sigmoid()
-    both, either = (share * truth).sum(), (share * share).sum() + (truth * truth).sum()
-    return 1 - (2 * both + 1) / (either + 1)
+    both, either = (share * truth).sum((1, 2, 3)), (share * share + truth * truth).sum((1, 2, 3))
+    mean: Tensor = (1 - (2 * both + 1) / (either + 1)).mean()
+    return mean
 
 
 def train(
