@@ -11,11 +11,13 @@ from ops.store import Column
 from ops.training import completer
 from ops.training.faces import read_square, stacked
 from ops.training.tasks import Score, spread
+from ops.unmasking.scores import nearness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from torch import nn
 
     from ops.records import Floats, Picture
@@ -29,6 +31,7 @@ COLUMNS = (
     *SHARED,
     Column("psnr", "double", "decibels within the region, mean over validation squares"),
     Column("ssim", "double", "structural similarity within the region, mean over these"),
+    Column("l1", "double", "absolute difference within the region, grey levels of 255, mean over these"),
 )
 EMPTY = 128
 
@@ -55,7 +58,7 @@ class Complete:
     judge = "ssim"
     inputs: tuple[str, ...] = ("pictures", "regions")
     output = "completed"
-    code: tuple[str, ...] = ("training/completer.py", "stages/completer.py")
+    code: tuple[str, ...] = ("training/completer.py", "stages/completer.py", "unmasking/scores.py")
 
     def __init__(
         self,
@@ -91,8 +94,9 @@ class Complete:
         """Judge likeness within each region of each face, by what the region is, and by kind and state of masks."""
         scores = []
         for bare, other in lessons_of(pairs.val):
-            near = completer.measure(run, pairs.folder, bare, other, self.recipe.size)
-            if near is not None:
+            truth, region = completer.hidden(pairs.folder, bare, other, self.recipe.size)
+            if region.any():
+                near = nearness(truth, _filled(run, truth, region), region > 0)
                 groups = {name: other[name] for name in ("region", "kind", "mask_state") if other[name]}
                 scores.append(Score(near._asdict(), groups))
         return scores
@@ -102,10 +106,9 @@ class Complete:
         shown = []
         for bare, other in spread(lessons_of(pairs.val), count):
             truth, region = completer.hidden(pairs.folder, bare, other, self.recipe.size)
-            made = run(stacked([truth]), stacked([region]))[0].transpose(1, 2, 0)
             worn, _ = read_square(pairs.folder, other, self.recipe.size)
             empty = np.where(region[..., None] > 0, np.uint8(EMPTY), truth)
-            shown.append([worn, empty, np.rint(made * 255).clip(0, 255).astype(np.uint8), truth])
+            shown.append([worn, empty, _filled(run, truth, region), truth])
         return shown
 
     def whole(self, network: nn.Module) -> nn.Module:
@@ -117,6 +120,12 @@ class Complete:
         size, lessons = self.recipe.size, spread(lessons_of(pairs.val), count)
         squares = [completer.hidden(pairs.folder, bare, other, size) for bare, other in lessons]
         return [(stacked([truth]), stacked([region])) for truth, region in squares]
+
+
+def _filled(run: Callable[..., Floats], truth: Picture, region: NDArray[np.uint8]) -> Picture:
+    """Return a bare face as the network completes a region of it."""
+    made = run(stacked([truth]), stacked([region]))[0].transpose(1, 2, 0)
+    return np.rint(made * 255).clip(0, 255).astype(np.uint8)
 
 
 def lessons_of(rows: Sequence[Row]) -> list[tuple[Row, Row]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from ops.records import Floats, Picture
+    from ops.records import Picture
     from ops.store import Row
     from ops.training.loop import OnEpoch, Schedule
 
@@ -27,16 +27,8 @@ if TYPE_CHECKING:
 ROOM = 0.15
 """Of a region's box, around it, that the close look shows too."""
 
-
 EDGE = 64
 """Alpha, of 255, from which on a pixel is completed."""
-
-
-class Likeness(NamedTuple):
-    """How near a completed region is to the true one: decibels, and structural similarity up to 1."""
-
-    psnr: float
-    ssim: float
 
 
 @dataclass(frozen=True)
@@ -215,34 +207,6 @@ def _drawn(folder: Path, bare: Row, other: Row, size: int, rng: np.random.Genera
     alpha = own if other is bare else read_square(folder, other, size)[1]
     pixels, alpha = moved(pixels, alpha, rng)
     return recoloured(pixels, rng), np.where(alpha >= EDGE, 255, 0).astype(np.uint8)
-
-
-def measure(
-    complete: Callable[[Floats, Floats], Floats], folder: Path, bare: Row, other: Row, size: int
-) -> Likeness | None:
-    """Measure a completer on a bare face whose region is given by ``other``; None where that is empty.
-
-    Similarity is that of Wang et al. (IEEE TIP 2004), a map over the whole square of which the region's mean counts.
-
-    Args:
-        complete: maps ``(1, 3, size, size)`` pictures and ``(1, 1, size, size)`` regions in [0, 1] to pictures.
-        folder: of the pairs.
-        bare: a row of their manifest.
-        other: the row that gives the region.
-        size: side of the square in pixels.
-    """
-    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-
-    truth, region = hidden(folder, bare, other, size)
-    if not region.any():
-        return None
-    made = complete(stacked([truth]), stacked([region]))[0].transpose(1, 2, 0)
-    made = np.rint(made * 255).clip(0, 255).astype(np.uint8)
-    _, similar = structural_similarity(truth, made, channel_axis=2, full=True)
-    inside = region > 0
-    return Likeness(
-        float(peak_signal_noise_ratio(truth[inside], made[inside])), float(np.asarray(similar)[inside].mean())
-    )
 
 
 def hidden(folder: Path, bare: Row, other: Row, size: int) -> tuple[Picture, NDArray[np.uint8]]:

@@ -28,7 +28,7 @@ def call(*arguments: object):
     ("name", "figures", "more"),
     [
         ("segmenter", {"dice", "iou", "bare"}, []),
-        ("completer", {"psnr", "ssim"}, ["--adversary", "8", "--perceptual", "none", "--close-from", "0.5"]),
+        ("completer", {"psnr", "ssim", "l1"}, ["--adversary", "8", "--perceptual", "none", "--close-from", "0.5"]),
     ],
 )
 def test_a_network_is_trained_and_told_and_not_trained_again(pairs, tmp_path, name, figures, more):
