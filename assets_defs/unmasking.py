@@ -1,6 +1,8 @@
 """The unmasking group: pairs of bare and masked faces to learn from."""
 
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import dagster as dg
@@ -156,7 +158,7 @@ def unmasked_faces(
 
 @dg.asset(
     deps=[unmasking_pairs, mask_segmenter, face_completer],
-    **described("unmasking_report", "unmasking", {"onnx"}, "beats_baselines", None)
+    **described("unmasking_report", "unmasking", {"onnx", "mlflow"}, "beats_baselines", None)
     | {"automation_condition": ON_ALL_SOURCES},
 )
 def unmasking_report(
@@ -165,8 +167,9 @@ def unmasking_report(
     workspace: Workspace,
     models: Models,
     compute: Compute,
+    tracking: Tracking,
 ) -> dg.MaterializeResult:
-    """How good the trained networks are on people they have never seen, beside every baseline on the same squares.
+    """How good networks are on people they have never seen, beside every baseline on the same squares.
 
     Dice of the segmenter; in-region PSNR, SSIM, L1 and identity of completed faces, by kind, state and yaw; sheets.
     """
@@ -184,6 +187,12 @@ def unmasking_report(
     about = {"networks": which, "identity_by": embed.name if embed else "none"}
     files = report_stage.files(pairs.folder, rows, looks, Floor(**settings), about)
     report = dataset.build(items, work, compute.mapper(), also=files, progress=progress("unmasking_report"))
+    if which == "trained":
+        logs = (
+            networks.log_report(tracking.store(workspace, asset), workspace.dataset(asset).folder, dataset.folder)
+            for asset in ("mask_segmenter", "face_completer")
+        )
+        report = replace(report, notes=(*report.notes, *chain.from_iterable(logs)))
     found, figures = [checks.beats_baselines(dataset)], sheets.unmasking_figures_of(dataset)
     return recorded(context, config, workspace, dataset, report, checks=found, sheet=([], []), figures=figures)
 

@@ -9,6 +9,8 @@ import pytest
 from assets_defs.resources import Compute, Models, Tracking, Workspace
 from ops.stages.unmasking_report import METRICS
 from orchestration.materialize import run, stale
+from resources.tracking import Tracking as MlflowStore
+from resources.tracking import local_uri
 from tests.colour_networks import colour_networks
 from tests.tiny_pairs import make_pairs
 
@@ -25,6 +27,8 @@ def place(request, tmp_path_factory):
     for asset, path in (("mask_segmenter", networks.segmenter), ("face_completer", networks.completer)):
         (data / asset).mkdir()
         shutil.copy(path, data / asset / path.name)
+        with MlflowStore(local_uri(data), asset).run(asset, asset, {}, {}) as tracked:
+            (data / asset / f"{asset.split('_')[1]}.json").write_text(json.dumps({"run_id": tracked.run_id}))
     resources = {"workspace": Workspace(data=str(data)), "models": Models(device="cpu"), "compute": Compute(workers=1)}
     resources["tracking"] = Tracking(uri="")
     with dg.DagsterInstance.ephemeral() as instance:
@@ -45,6 +49,27 @@ def test_the_report_is_made_told_and_judged(place):
     assert told["identity_by"] == "none" and "| found | nearest_face |" in told["figures"]
     assert all("data:image/jpeg" in told[name] for name in ("contenders", "groups"))
     assert all(("data:image/jpeg" in told.get(name, "")) == ("test" in people) for name in ("best", "median", "worst"))
+
+
+def test_what_it_says_is_in_the_networks_runs(place):
+    data, instance, resources, people = place
+    assert run(instance, resources, "unmasking_report", "", WISHES).success
+    for asset, figure in (("mask_segmenter", "test_dice"), ("face_completer", "test_psnr")):
+        store = MlflowStore(local_uri(data), asset)
+        (known,) = store.runs()
+        assert (figure in known.metrics) == ("test" in people)
+        assert store.artifact(known.run_id, METRICS).read_bytes() == (data / "unmasking_report" / METRICS).read_bytes()
+
+
+def test_a_run_that_is_gone_is_told(place):
+    data, instance, resources, _ = place
+    about = data / "mask_segmenter" / "segmenter.json"
+    kept = about.read_text()
+    about.write_text(json.dumps({"run_id": "gone"}))
+    result = run(instance, resources, "unmasking_report", "", WISHES)
+    about.write_text(kept)
+    (event,) = result.asset_materializations_for_node("unmasking_report")
+    assert "run gone is not in the store" in event.metadata["notes"].value
 
 
 def test_where_it_means_nothing_it_blocks_nothing_and_is_fresh(place):
