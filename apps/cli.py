@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from apps.verbs.anonymise import anonymise
 from apps.verbs.common import (
     NOTHING_DONE,
     AsJson,
@@ -134,6 +135,7 @@ def faces(
 
 app.command()(detect)
 app.command()(unmask)
+app.command()(anonymise)
 
 
 @app.command()

@@ -44,12 +44,12 @@ class Workspace(dg.ConfigurableResource):
         """Dataset of an asset's partition, or of an asset that has none."""
         return Dataset(self.folder / asset / source, columns)
 
-    def everywhere(self, asset: str) -> pd.DataFrame:
-        """Return the done rows of all sources that an asset was made of, with the source as ``folder``."""
+    def everywhere(self, asset: str, status: str | None = DONE) -> pd.DataFrame:
+        """Return the rows of one status, or all, that an asset has of all sources, with the source as ``folder``."""
         made = {source: self.dataset(asset, source) for source in self.sources()}
         here = {source: dataset for source, dataset in made.items() if dataset.manifest.is_file()}
-        tables = [dataset.read(status=DONE).assign(folder=source) for source, dataset in here.items()]
-        return pd.concat(tables, ignore_index=True)
+        tables = [dataset.read(status=status).assign(folder=source) for source, dataset in here.items()]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 class Models(dg.ConfigurableResource):

@@ -236,6 +236,31 @@ def unmasking_figures_of(dataset: Dataset) -> dict[str, Any]:
     return {**known, "figures": dg.MetadataValue.md(as_table(told)), **shown}
 
 
+def recognition_of(dataset: Dataset) -> dict[str, Any]:
+    """Return what a report on re-identification says as metadata: its worth, a table, plots, a sheet."""
+    import dagster as dg
+
+    from ops import images
+    from ops.pictures import data_uri
+    from ops.reidentification.scenarios import as_table
+    from ops.stages.reidentification_report import METRICS, PLOTS, SHEET
+
+    told = json.loads((dataset.folder / METRICS).read_text())
+    known = {name: told[name] for name in ("meaningful", "why_not", "identity_by") if told[name] is not None}
+    paths = [dataset.folder / name for name in (*PLOTS, SHEET) if (dataset.folder / name).is_file()]
+    shown = {
+        path.name.replace(".", "_"): dg.MetadataValue.md(f"![{path.stem}]({data_uri(images.read(path))})")
+        for path in paths
+    }
+    return {
+        **known,
+        "leaks": ", ".join(told["leaks"]),
+        "same_photograph": str(told["same_photograph"]),
+        "figures": dg.MetadataValue.md(as_table(told)),
+        **shown,
+    }
+
+
 def of_unmasked(dataset: Dataset, data: Path, *, max_pixels: int) -> Sheet:
     """Photographs as they are and unmasked, beside each other; of videos nothing."""
     from ops import images
@@ -247,6 +272,22 @@ def of_unmasked(dataset: Dataset, data: Path, *, max_pixels: int) -> Sheet:
         both = (data / known["picture"], dataset.folder / known["output"])
         drawn.append(_small(np.hstack([images.read(path, max_pixels=max_pixels) for path in both])))
         captions.append("found" if known["truth"] is None else "drawn")
+    return drawn, captions
+
+
+def of_digital_masks(dataset: Dataset, *, max_pixels: int) -> Sheet:
+    """Covered pictures beside the digital masks alone; never what they were made from."""
+    from ops import images
+
+    drawn, captions = [], []
+    for known in _few(dataset, "output"):
+        both = [images.read(dataset.folder / known[name], max_pixels=max_pixels) for name in ("output", "on_black")]
+        drawn.append(_small(np.hstack(both)))
+        captions.append(
+            known["drawn_as"]
+            if known["identity_cosine"] is None
+            else f"cosine to the bare face {known['identity_cosine']:.2f}"
+        )
     return drawn, captions
 
 

@@ -38,7 +38,9 @@ from resources import networks
 from resources.compute import Local
 from resources.devices import resolve_device
 from resources.embedders import embedder
+from resources.lpips import lpips
 from resources.perceptual import perceptual
+from resources.report_log import log_report
 from resources.unmaskers import networks as networks_of
 
 TRAINED = {"automation_condition": ON_TRAINING_DAYS}
@@ -176,12 +178,14 @@ def unmasking_report(
     dataset = workspace.dataset("unmasking_report", columns=report_stage.COLUMNS)
     pairs, settings = workspace.dataset("unmasking_pairs"), config.model_dump()
     rows = rows_of(pairs.read(status=DONE))
-    which, size, wish = (settings.pop(name) for name in ("networks", "size", "identity"))
-    embed = embedder(wish if any(known["split"] == "test" for known in rows) else "none")
+    which, size, *wishes = (settings.pop(name) for name in ("networks", "size", "identity", "lpips"))
+    anybody = any(known["split"] == "test" for known in rows)
+    alike, far = wishes if anybody else ("none", "none")
+    embed, apart = embedder(alike), lpips(far)
     unmasker = models.unmasker(*networks_of(which, workspace.folder))
-    looks = report_stage.Looks(unmasker, embed, size)
+    looks = report_stage.Looks(unmasker, embed, size, apart)
     made_with = {path.name: file_md5(path) for path in (unmasker.segmenter, unmasker.completer)}
-    made_with["identity"] = embed.sha256 if embed else "none"
+    made_with |= {"identity": embed.sha256 if embed else "none", "lpips": apart.sha256 if apart else "none"}
     items = report_stage.plan(rows, size, made_with)
     work = partial(report_stage.Judge, pairs.folder, report_stage.references(rows), looks)
     about = {"networks": which, "identity_by": embed.name if embed else "none"}
@@ -189,7 +193,7 @@ def unmasking_report(
     report = dataset.build(items, work, compute.mapper(), also=files, progress=progress("unmasking_report"))
     if which == "trained":
         logs = (
-            networks.log_report(tracking.store(workspace, asset), workspace.dataset(asset).folder, dataset.folder)
+            log_report(tracking.store(workspace, asset), workspace.dataset(asset).folder, dataset.folder)
             for asset in ("mask_segmenter", "face_completer")
         )
         report = replace(report, notes=(*report.notes, *chain.from_iterable(logs)))

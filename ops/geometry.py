@@ -118,7 +118,7 @@ def residual(matrix: NDArray[np.float64], src: ArrayLike, dst: ArrayLike) -> flo
 
 
 @cache
-def _rigid() -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def rigid() -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return the vertices above the nose's base, which hardly move with expression, and where they are, centred."""
     vertices = canonical_mesh().vertices
     chosen = np.flatnonzero(vertices[:, 1] > vertices[2, 1])
@@ -129,14 +129,18 @@ def _rigid() -> tuple[NDArray[np.intp], NDArray[np.float64]]:
 def pose_from_mesh(mesh: Floats) -> Pose:
     """Return the pose that turns the canonical mesh into this one.
 
-    The best rotation in 3D (as in :func:`similarity`) is read as roll, then pitch, then yaw.
+    The best rotation in 3D is found as in :func:`similarity`.
 
     Args:
         mesh: ``(468, 3)`` pixels.
     """
-    chosen, points = _rigid()
+    chosen, points = rigid()
     u, _, vt = np.linalg.svd((mesh[chosen].astype(np.float64) * (1, -1, -1)).T @ points)
-    rotation = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+    return pose_of(u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt)
+
+
+def pose_of(rotation: NDArray[np.float64]) -> Pose:
+    """Read a ``(3, 3)`` rotation in the canonical mesh's axes as roll, then pitch, then yaw."""
     yaw = np.arctan2(rotation[0, 2], rotation[2, 2])
     pitch = np.arcsin(np.clip(rotation[1, 2], -1, 1))
     roll = -np.arctan2(rotation[1, 0], rotation[1, 1])
@@ -144,7 +148,7 @@ def pose_from_mesh(mesh: Floats) -> Pose:
 
 
 def rotation_of(pose: Pose) -> NDArray[np.float64]:
-    """Return the ``(3, 3)`` rotation of a pose, in the canonical mesh's axes; :func:`pose_from_mesh` reads it back."""
+    """Return the ``(3, 3)`` rotation of a pose, in the canonical mesh's axes; :func:`pose_of` reads it back."""
     yaw, pitch, roll = np.radians(pose)
 
     def turn(axis: int, angle: float) -> NDArray[np.float64]:

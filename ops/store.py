@@ -58,7 +58,7 @@ BASE_COLUMNS = (
     Column("status", "string", "done, skipped or rejected"),
     Column("reason", "string", "why it was skipped or rejected, or null"),
 )
-FILE_COLUMNS = ("output", "alpha", "sound", "crop", "panels")
+FILE_COLUMNS = ("output", "alpha", "sound", "crop", "panels", "mask_only", "on_black", "surface")
 
 
 class Item(NamedTuple):

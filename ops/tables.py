@@ -34,3 +34,8 @@ def as_csv(names: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 def figure_text(value: float) -> str:
     """Return a figure as tables show it, empty for NaN."""
     return "" if math.isnan(value) else f"{value:.4f}"
+
+
+def number(value: float) -> float | None:
+    """Return a figure as JSON has it, nothing for NaN."""
+    return None if math.isnan(value) else round(float(value), 4)

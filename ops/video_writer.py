@@ -39,7 +39,7 @@ LIMITED = 1
 
 
 @contextmanager
-def write_video(path: Path, *, like: Path, max_pixels: int = MAX_PIXELS) -> Iterator[VideoWriter]:
+def write_video(path: Path, *, like: Path, sound: bool = True, max_pixels: int = MAX_PIXELS) -> Iterator[VideoWriter]:
     """Write a video that has another's frame rate and sound; nothing is there unless the block ends well.
 
     >>> with write_video(out, like=clip) as made:  # doctest: +SKIP
@@ -49,6 +49,7 @@ def write_video(path: Path, *, like: Path, max_pixels: int = MAX_PIXELS) -> Iter
     Args:
         path: the MP4 file to write; what it held before is replaced.
         like: where frame rate and sound come from.
+        sound: False leaves the sound out.
         max_pixels: videos with larger frames are refused.
 
     Raises:
@@ -61,7 +62,7 @@ def write_video(path: Path, *, like: Path, max_pixels: int = MAX_PIXELS) -> Iter
     with opened(like, max_pixels) as given:
         try:
             with drafted(path) as draft, av.open(str(draft.absolute()), "w", format="mp4", options=exact) as made:
-                writer = VideoWriter(given, made, max_pixels)
+                writer = VideoWriter(given, made, max_pixels, sound=sound)
                 yield writer
                 writer.finish()
         except av.FFmpegError as error:
@@ -76,13 +77,14 @@ class VideoWriter:
         count: frames written so far.
     """
 
-    def __init__(self, given: Any, made: Any, max_pixels: int) -> None:
+    def __init__(self, given: Any, made: Any, max_pixels: int, *, sound: bool) -> None:
         stream = pictures_of(given, max_pixels)
         rate = stream.guessed_rate or stream.average_rate or 25
         self.rate = Fraction(rate if rate <= MOST_FPS else min(stream.average_rate or MOST_FPS, MOST_FPS))
         begin = Fraction(given.start_time or 0, 1_000_000)
         self._begin = max(0.0, float((stream.start_time or 0) * stream.time_base - begin))
         self._given, self._made, self._start = given, made, begin
+        self._with_sound = sound
         self._video: Any = None
         self._sound: Iterator[Any] = iter(())
         self._heard = 0.0
@@ -131,7 +133,8 @@ class VideoWriter:
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
         self._video = video
-        self._sound = self._sound_of(self._given)
+        if self._with_sound:
+            self._sound = self._sound_of(self._given)
 
     def _hold(self, pixels: Picture, until: int) -> None:
         """Encode one picture for every moment before ``until``, and the sound that goes with it."""

@@ -56,6 +56,7 @@ def _pair(folder: Path, size: int, item: Item) -> list[dict]:
         "folder": "home",
         "picture": f"raw/home/{item.fingerprint}.png",
     }
+    same |= {"width": pixels.shape[1], "height": pixels.shape[0]}
     same |= {"content": item.fingerprint, "frame": item.fingerprint, "identity": f"{split}{number}", "face": 0}
     same |= {**face.box._asdict(), **face.pose._asdict(), "size": size, "matrix": matrix.ravel(), "mesh": mesh.ravel()}
     bare = framed(pixels, matrix, size)

@@ -41,6 +41,7 @@ def process(
     workers: int,
     as_json: bool,
     also: Callable[[Any], dict[str, bytes]] | None = None,
+    beside: bool = False,
 ) -> None:
     """Work on INPUT, print what was done, and leave with the right exit code.
 
@@ -53,6 +54,7 @@ def process(
         workers: processes; 0 lets the amount of work decide.
         as_json: print one JSON object and nothing else.
         also: makes further files of the finished table.
+        beside: outputs lie beside the inputs, and ``plan`` tells them apart.
     """
     from ops.store import Dataset
     from resources.compute import Local
@@ -61,7 +63,7 @@ def process(
         usage(f"{given} does not exist")
     given = given.resolve()
     root, only = (given, None) if given.is_dir() else (given.parent, given.name)
-    if only is None and output.resolve().is_relative_to(root.resolve()):
+    if not beside and only is None and output.resolve().is_relative_to(root.resolve()):
         usage(f"OUTPUT {output} lies inside INPUT {given}, so the next run would take it for input; choose another")
     start = time.perf_counter()
     with usage_on_wrong_value():

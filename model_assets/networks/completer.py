@@ -20,6 +20,9 @@ FOLD = 2
 at full resolution costs most and teaches a face least.
 """
 
+PLACES = 64
+"""Side of the finest grid on which the network learns what is where in a face; each further one has half as many."""
+
 DILATIONS = (1, 2, 4)
 SLOPE = 0.2
 """Slope of activations below zero in discriminators."""
@@ -43,6 +46,9 @@ class Gated(nn.Module):
 class Completer(nn.Module):
     """Fill a region of a face.
 
+    Faces come upright and in the middle of their square, so that every resolution has learned values for each place:
+    what convolutions alone would have to find out from the square's border.
+
     Args:
         widths: channels of each resolution; wider learns more and takes longer.
     """
@@ -53,6 +59,9 @@ class Completer(nn.Module):
         deep = widths[-1]
         self.down = nn.ModuleList(
             [Gated(4 * FOLD**2, widths[0]), *(Gated(inside, outside, stride=2) for inside, outside in pairwise(widths))]
+        )
+        self.places = nn.ParameterList(
+            torch.zeros(1, width, PLACES >> level, PLACES >> level) for level, width in enumerate(widths)
         )
         self.middle = nn.ModuleList(Gated(deep, deep, dilation=step) for step in DILATIONS)
         self.up = nn.ModuleList(Gated(low + high, high) for high, low in pairwise(widths))
@@ -71,8 +80,10 @@ class Completer(nn.Module):
         """
         known = (pictures * 2 - 1) * (1 - regions)
         x, levels = F.pixel_unshuffle(torch.cat([known, regions], 1), FOLD), []
-        for block in self.down:
+        for block, place in zip(self.down, self.places, strict=True):
             x = block(x)
+            same = place.shape[2:] == x.shape[2:]
+            x = x + (place if same else F.interpolate(place, x.shape[2:], mode="bilinear", align_corners=False))
             levels.append(x)
         for block in self.middle:
             x = x + block(x)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from ops.records import Refusal
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from ops.records import Face, Floats, Picture, Pose
+
+
+SMALLEST_PX = 2.0
+"""A mesh that is less wide or high has no shape left."""
 
 
 class ShapeError(Refusal):
@@ -42,7 +47,14 @@ class PosedMesh:
 class FaceShape(Protocol):
     """Fits a surface to a face; picklable, so that worker processes can be handed one."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What manifests call it."""
+        ...
+
+    def versions(self) -> tuple[str, ...]:
+        """Return what decides about the result: the name, and the hashes of files that it is made with."""
+        ...
 
     def fit(self, face: Face, pixels: Picture) -> PosedMesh:
         """Return the surface over one face of a picture.
@@ -51,3 +63,13 @@ class FaceShape(Protocol):
             ShapeError: none fits this face.
         """
         ...
+
+
+def check_mesh(mesh: Floats) -> None:
+    """Refuse a face's mesh that is not finite, or all but a point or a line.
+
+    Raises:
+        ShapeError: it is.
+    """
+    if not np.isfinite(mesh).all() or np.ptp(mesh[:, :2], axis=0).min() < SMALLEST_PX:
+        raise ShapeError("the face's mesh is broken")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ops.records import Floats, Picture
     from ops.store import Row
-    from ops.training.completer import Features
+    from ops.training.completer import Apart
     from ops.training.loop import OnEpoch
     from ops.training.recipe import CompleterRecipe
     from ops.training.tasks import Network, Pairs
@@ -37,7 +37,7 @@ EMPTY = 128
 
 
 class Perceptual(Protocol):
-    """A trained network whose features tell how alike pictures look."""
+    """A trained network that tells how far apart pictures look."""
 
     @property
     def name(self) -> str:
@@ -47,8 +47,8 @@ class Perceptual(Protocol):
     def sha256(self) -> str:
         """Of its file."""
 
-    def load(self, device: str) -> Features:
-        """Return what takes ``(n, 3, h, w)`` in [0, 1] to features; gradients pass."""
+    def load(self, device: str) -> Apart:
+        """Return what compares two batches ``(n, 3, h, w)`` in [0, 1]; gradients pass to the first."""
 
 
 class Complete:
@@ -83,12 +83,12 @@ class Complete:
     ) -> nn.Module:
         """Train, or go on, and return the averaged network."""
         recipe = self.recipe
-        features = self.perceptual.load(device) if self.perceptual else None
+        apart = self.perceptual.load(device) if self.perceptual else None
         whole, close = (self.adversary.build([recipe.adversary]).to(device) for _ in range(2))
         how = {"size": recipe.size, "device": device, "autocast": autocast, "on_epoch": tell}
         lessons = lessons_of(pairs.train)
         schedule, weights = recipe.schedule, recipe.weights
-        return completer.train(network, (whole, close), features, pairs.folder, lessons, work, schedule, weights, **how)
+        return completer.train(network, (whole, close), apart, pairs.folder, lessons, work, schedule, weights, **how)
 
     def score(self, run: Callable[..., Floats], pairs: Pairs) -> list[Score]:
         """Judge likeness within each region of each face, by what the region is, and by kind and state of masks."""

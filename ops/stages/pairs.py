@@ -67,6 +67,8 @@ COLUMNS = (
     Column("picture", "string", "file that the pixels come from, relative to the data folder"),
     Column("content", "string", "BLAKE2b hash of that file"),
     Column("frame", "string", "identity of the frame"),
+    Column("width", "int32", "of the picture in pixels"),
+    Column("height", "int32", "of it; beyond its edges the square shows it mirrored"),
     Column("identity", "string", "the person, where the source's naming tells"),
     Column("video", "string", "video that the frame comes from; null for a photograph"),
     Column("wearing", "string", "bare or masked"),
@@ -195,8 +197,7 @@ class Pair:
         """Return the bare face's row and one a masked variant, or one with the reason why there is none."""
         known, face = item.payload, item.payload["face"]
         shot: Shot = known["shot"]
-        origin = {name: value for name, value in shot.about().items() if name not in {"width", "height"}}
-        same = {**origin, **about(face), "split": known["split"], "group": known["group"]}
+        same = {**shot.about(), **about(face), "split": known["split"], "group": known["group"]}
         try:
             self._judge(face)
             pixels = images.read(Path(known["path"]), max_pixels=self.max_pixels)

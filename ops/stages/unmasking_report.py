@@ -11,13 +11,14 @@ from ops.pictures import contact_sheet
 from ops.records import Pose
 from ops.stages import digest_of
 from ops.stages.pairs import BARE, MASKED
-from ops.store import DONE, Column, Item, fingerprint, row
+from ops.store import DONE, SKIPPED, Column, Item, fingerprint, row
 from ops.tables import as_json
 from ops.training.completer import EDGE
 from ops.training.faces import read_square
 from ops.training.segmenter import HALF, overlap
 from ops.unmasking import baselines
 from ops.unmasking.composition import composed, grown, region_of
+from ops.unmasking.framing import shown
 from ops.unmasking.judgement import COMPLETED, CONTENDERS, FOUND, TRUE, metrics_of
 from ops.unmasking.regions import tinted
 from ops.unmasking.report_files import plot_contenders, plot_groups, tables
@@ -36,10 +37,11 @@ if TYPE_CHECKING:
     from ops.unmasking.unmask import Unmasker
 
     Embed = Callable[[Picture, Floats], Floats]
+    Apart = Callable[[Picture, Picture], Floats]
 
 VERSION = 1
 CODE = (
-    *("unmasking/baselines.py", "unmasking/composition.py", "unmasking/scores.py"),
+    *("unmasking/baselines.py", "unmasking/composition.py", "unmasking/framing.py", "unmasking/scores.py"),
     *("training/faces.py", "training/segmenter.py", "raster.py", "geometry.py", "stages/unmasking_report.py"),
 )
 METRICS = "metrics.json"
@@ -51,6 +53,7 @@ SHOWN = 6
 BESIDE = (baselines.MEAN, baselines.TELEA, baselines.NEAREST)
 """Baselines on the sheets; the masked face is there anyway."""
 
+BEYOND = "what the mask hides lies beyond the picture's edge"
 PANEL, QUALITY = 192, 90
 COLUMNS = (
     Column("folder", "string", "source: the folder under data/raw that the face comes from"),
@@ -65,7 +68,8 @@ COLUMNS = (
     Column("psnr", "double", "decibels within the true region"),
     Column("ssim", "double", "structural similarity within it"),
     Column("l1", "double", "mean absolute difference within it, grey levels of 255"),
-    Column("identity", "double", "cosine to the true face; for regions as found"),
+    Column("lpips", "double", "how far apart it looks, mean within it; for regions as found, as what follows"),
+    Column("identity", "double", "cosine to the true face"),
     Column("second", "double", "cosine to another photograph of the person, where there is one"),
     Column("dice", "double", "overlap of the region that the segmenter found with the true one"),
     Column("iou", "double", "intersection over union of these"),
@@ -80,11 +84,13 @@ class Looks(NamedTuple):
         unmasker: the trained networks.
         embed: tells how alike people look; None does without.
         size: side in pixels of the squares that are looked at.
+        apart: tells how far apart two pictures look at each pixel; None does without.
     """
 
     unmasker: Unmasker
     embed: Embed | None
     size: int
+    apart: Apart | None = None
 
 
 def plan(rows: Sequence[Row], size: int, made_with: Mapping[str, str]) -> list[Item]:
@@ -116,7 +122,7 @@ def references(rows: Iterable[Row]) -> list[Row]:
 
 
 class Judge:
-    """Judge the networks and every baseline on one face.
+    """Judge the networks and every baseline on one face, where its square shows the picture and not its mirror image.
 
     Args:
         folder: of the pairs.
@@ -135,18 +141,28 @@ class Judge:
         size, unmasker = self.looks.size, self.looks.unmasker
         truth, _ = read_square(self.folder, bare, size)
         known_by = [self._embedded(known) for known in (bare, second)]
-        taken = float((unmasker.shares(truth) >= HALF).mean())
+        seen = shown(
+            np.reshape(bare["matrix"], (2, 3)), bare["size"], (int(bare["width"]), int(bare["height"])), at=size
+        )
+        taken = float((unmasker.shares(truth) >= HALF)[seen].mean())
         rows = [row(item, bare["source"], **_about(bare), taken=taken)]
         for known in item.payload["masked"]:
             square, alpha = read_square(self.folder, known, size)
             shares = unmasker.shares(square)
-            over = overlap(shares >= HALF, alpha >= HALF * 255)._asdict()
+            over = overlap((shares >= HALF) & seen, (alpha >= HALF * 255) & seen)._asdict()
+            inside = (alpha >= EDGE) & seen
+            if not inside.any():
+                rows.append(row(item, known["source"], status=SKIPPED, reason=BEYOND, **_about(known)))
+                continue
             for given, region in ((FOUND, shares), (TRUE, alpha.astype(np.float32) / np.float32(255))):
                 made = complete(square, region, known, self.learned, unmasker)
                 for contender, picture in made.items():
-                    near = nearness(truth, picture, alpha >= EDGE)._asdict()
-                    alike = self._alike(picture, known, known_by) if given == FOUND else {}
-                    told = {**_about(known), "given": given, "contender": contender, **near, **alike, **over}
+                    near = nearness(truth, picture, inside)._asdict()
+                    told = {**_about(known), "given": given, "contender": contender, **near, **over}
+                    if given == FOUND:
+                        told |= self._alike(picture, known, known_by)
+                        if self.looks.apart:
+                            told["lpips"] = float(self.looks.apart(truth, picture)[inside].mean())
                     rows.append(row(item, known["source"], **told))
         return rows
 

@@ -69,6 +69,7 @@ class CompleterRecipe(Recipe):
     epochs: int = 30
     keep: str = "last"
     pixels: float = 6.0
+    structure: float = 1.0
     features: float = 0.3
     whole: float = 0.05
     close: float = 0.05

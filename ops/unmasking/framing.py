@@ -39,6 +39,26 @@ def frame_face(mesh: Floats, size: int) -> NDArray[np.float64]:
     return np.column_stack([scale * turn, shift])
 
 
+def shown(matrix: NDArray[np.float64], size: int, picture: tuple[int, int], at: int | None = None) -> NDArray[np.bool_]:
+    """Return which pixels of a square show the picture, and not what is mirrored beyond its edges.
+
+    Args:
+        matrix: from :func:`frame_face`.
+        size: side of the square that it is for, in pixels.
+        picture: width and height in pixels.
+        at: side of the square that is asked for, which shows the same; None: ``size``.
+
+    Returns:
+        ``(at, at)``.
+    """
+    side = at or size
+    along = (np.arange(side) + 0.5) * size / side - 0.5 - matrix[:, 2:]
+    rows, columns = np.meshgrid(along[1], along[0], indexing="ij")
+    x, y = np.linalg.inv(matrix[:, :2]) @ np.stack([columns.ravel(), rows.ravel()])
+    inside = (abs(x - (picture[0] - 1) / 2) <= picture[0] / 2) & (abs(y - (picture[1] - 1) / 2) <= picture[1] / 2)
+    return np.asarray(inside.reshape(side, side), bool)
+
+
 def framed(pixels: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
     """Return what a picture or an 8-bit alpha shows in the square, mirrored beyond its edges.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ops.tables import number
 from ops.unmasking.baselines import BASELINES, MASKED
 from ops.unmasking.scores import estimate
 
@@ -21,7 +22,7 @@ FOUND, TRUE = "found", "true"
 GIVEN = (FOUND, TRUE)
 """Which region was completed: the one that the segmenter found, as in use, or the true one."""
 
-FIGURES = ("psnr", "ssim", "l1", "identity", "second")
+FIGURES = ("psnr", "ssim", "l1", "lpips", "identity", "second")
 OVERLAPS = ("dice", "iou")
 YAWS = (15, 30, 45)
 """Degrees that part faces by how far they are turned."""
@@ -179,11 +180,6 @@ def as_table(told: dict[str, Any]) -> str:
         for given in GIVEN
         for name, row in told[given].items()
     )
-
-
-def number(value: float) -> float | None:
-    """Return a figure as JSON has it."""
-    return None if np.isnan(value) else round(float(value), 4)
 
 
 def _contenders(judged: Judged) -> dict[str, Any]:

@@ -25,6 +25,7 @@ TITLES = {
     "psnr": "PSNR in the region, dB",
     "ssim": "SSIM in the region",
     "l1": "L1 in the region, grey levels; less is better",
+    "lpips": "LPIPS in the region; less is better",
     "identity": "cosine to the true face",
     "second": "cosine to another photograph",
     "dice": "Dice of the segmenter",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from resources.detectors.blazeface import MODELS, BlazeFace, Cascade
+from resources.detectors.blazeface import MODELS, BlazeFace, Cascade, Wary
 from resources.detectors.others import DlibHog, Haar, Res10, Rfb, RfbNms, YuNet
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DETECTORS: dict[str, Callable[[str], FaceDetector]] = {
     "blazeface": Cascade,
+    "wary": Wary,
     **{name: partial(BlazeFace, name) for name in MODELS},
     "dlib_hog": DlibHog,
     "haar": Haar,
@@ -28,6 +29,7 @@ DETECTORS: dict[str, Callable[[str], FaceDetector]] = {
 
 FILES: dict[str, tuple[str, ...]] = {
     "blazeface": ("blazeface_short", "blazeface_back"),
+    "wary": ("blazeface_short", "blazeface_back"),
     "dlib_hog": (),
     "haar": (),
     "res10": ("res10", "res10_config"),

@@ -27,6 +27,9 @@ SMALL = 0.2
 ROOM = 0.5
 """Border, as a share of the longer side, around pictures that a face may fill or leave."""
 
+LOWEST = 0.1
+"""Score from which on a wary look takes something for a face."""
+
 
 class Grid(NamedTuple):
     """How a model lays out its candidates: the input's side, and the stride and number of anchors of each layer."""
@@ -124,6 +127,19 @@ class Cascade:
         if not found:
             found = self._back.detect(pixels, room=ROOM)
         return sorted(found, key=lambda detection: -detection.score)
+
+
+class Wary:
+    """Both models on every picture, the first with a border too, down to low scores: rather a face too many."""
+
+    def __init__(self, device: str = "auto") -> None:
+        self._short = BlazeFace("blazeface_short", device, LOWEST)
+        self._back = BlazeFace("blazeface_back", device, LOWEST)
+
+    def detect(self, pixels: Picture) -> list[Detection]:
+        """Return the faces found, highest score first."""
+        found = _joined(self._short.detect(pixels), self._short.detect(pixels, room=ROOM))
+        return sorted(_joined(found, self._back.detect(pixels)), key=lambda detection: -detection.score)
 
 
 def _merged(table: NDArray[np.floating], scores: NDArray[np.floating]) -> list[tuple[NDArray[np.floating], float]]:

@@ -15,7 +15,7 @@ from tests.colour_networks import colour_networks
 from tests.tiny_pairs import make_pairs
 
 pytestmark = pytest.mark.slow
-WISHES = {"size": 64, "identity": "none"}
+WISHES = {"size": 64, "identity": "none", "lpips": "none"}
 
 
 @pytest.fixture(scope="module", params=[{"train": 2, "test": 2}, {"train": 2}], ids=["tested", "nobody"])

@@ -20,7 +20,7 @@ from resources.models import FaceModels
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("MASKLINE_SHARED", ROOT.parent / "shared"))
-WITH_POINTS = {"blazeface": 6, "blazeface_short": 6, "blazeface_back": 6, "blazeface_full": 6, "yunet": 5}
+WITH_POINTS = {"blazeface": 6, "wary": 6, "blazeface_short": 6, "blazeface_back": 6, "blazeface_full": 6, "yunet": 5}
 FIVE = {
     68: (range(36, 42), range(42, 48), (30,), (48,), (54,)),
     98: (range(60, 68), range(68, 76), (54,), (76,), (82,)),

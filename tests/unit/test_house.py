@@ -105,13 +105,15 @@ def test_stages_and_assets_agree():
 
 ALSO = {
     "detector_report": ["resources/champions.py"],
+    "digital_masks": ["resources/embedders.py", "resources/models.py", "resources/shapes.py"],
     "face_geometry": ["resources/models.py"],
     "masked_faces": ["garments"],
     "mask_detector": ["resources/start_weights.py", "resources/tracking.py"],
     "mask_detections": ["resources/mask_detectors.py"],
     "unmasked_faces": ["resources/models.py", "resources/unmaskers.py"],
     "unmasking_pairs": ["garments", "ops/stages/splits.py"],
-    "unmasking_report": ["resources/embedders.py", "resources/unmaskers.py"],
+    "reidentification_report": ["resources/embedders.py"],
+    "unmasking_report": ["resources/embedders.py", "resources/lpips.py", "resources/unmaskers.py"],
     "mask_segmenter": [
         "ops/stages/networks.py",
         "ops/training/recipe.py",
@@ -183,6 +185,8 @@ def test_the_walk_finds_what_is_imported_in_functions_and_named():
         ("face_completer", "completer"),
         ("unmasked_faces", "unmasked"),
         ("unmasking_report", "unmasking_report"),
+        ("digital_masks", "digital_masks"),
+        ("reidentification_report", "reidentification_report"),
         ("mask_detections", "detections"),
         ("aligned_crops", "crops"),
     ],

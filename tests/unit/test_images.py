@@ -173,6 +173,11 @@ def test_png_goes_there_and_back(tmp_path):
     assert np.array_equal(images.read_grey(tmp_path / "grey.png"), GREY)
     with pytest.raises(images.BadImage, match="not an 8-bit grey picture: its mode is RGB"):
         images.read_grey(tmp_path / "colour.png")
+    see_through = np.dstack([FACE, FACE[..., 0]])
+    (tmp_path / "rgba.png").write_bytes(images.encode_png(see_through))
+    assert np.array_equal(images.read_rgba(tmp_path / "rgba.png"), see_through)
+    with pytest.raises(images.BadImage, match="not an RGBA picture: its mode is RGB"):
+        images.read_rgba(tmp_path / "colour.png")
 
 
 def test_jpeg_keeps_colours_and_quality_orders_sizes():

@@ -19,7 +19,7 @@ from ops.sample import portraits
 from ops.stages import pairs, splits
 from ops.stages.faces import face_columns
 from ops.store import Dataset, directory_md5, parquet, rows_of
-from ops.unmasking.framing import frame_face, framed
+from ops.unmasking.framing import frame_face, framed, shown
 from ops.unmasking.regions import REGION_KINDS, draw_region
 from resources.compute import Local
 from resources.models import FaceModels
@@ -68,6 +68,18 @@ def test_large_faces_come_out_as_small_ones_do(scale):
     checks = np.indices((1560, 1920)).sum(0) % 2 * 255
     flat = framed(checks.astype(np.uint8), frame_face((face.mesh + 0.5) * 6 - 0.5, SIZE), SIZE)
     assert flat.std() < 8
+
+
+@pytest.mark.parametrize(("size", "at"), [(96, 96), (256, 128), (64, 96)])
+def test_what_lies_beyond_the_picture_is_known(size, at):
+    mesh = posed((70, 60), 110, 20).mesh
+    white = np.full((140, 90), 255, np.uint8)
+    room = np.pad(white, 300)
+    matrix, moved = frame_face(mesh, at), frame_face(mesh + np.array([300, 300, 0], np.float32), at)
+    inside = shown(frame_face(mesh, size), size, (90, 140), at=at)
+    assert inside.shape == (at, at) and 0.2 < inside.mean() < 0.9
+    assert np.abs(inside - framed(room, moved, at) / 255).mean() < 0.01
+    assert framed(white, matrix, at).min() == 255, "mirrored"
 
 
 def test_regions_lie_on_the_face_and_every_kind_is_drawn():

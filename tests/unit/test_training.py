@@ -5,6 +5,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
+from skimage.metrics import structural_similarity
 
 from model_assets.networks.completer import Completer, Discriminator
 from model_assets.networks.segmenter import Segmenter
@@ -44,6 +45,17 @@ def squares(tmp_path_factory):
             (folder / known["alpha"]).write_bytes(images.encode_png(alpha))
             rows.append(known)
     return folder, rows
+
+
+def test_similarity_is_the_published_one():
+    rng = np.random.default_rng(0)
+    one, other = rng.random((2, 24, 30, 3))
+    _, expected = structural_similarity(
+        one, other, channel_axis=2, full=True, data_range=1, use_sample_covariance=False, win_size=7
+    )
+    given = (torch.from_numpy(each.transpose(2, 0, 1)[None]) for each in (one, other))
+    told = completer.similarity(*given)[0].numpy().transpose(1, 2, 0)
+    assert told[3:-3, 3:-3] == pytest.approx(expected[3:-3, 3:-3], abs=1e-9)
 
 
 def train_segmenter(squares, work, epochs, told=None):

@@ -12,7 +12,7 @@ from assets_defs.checks import beats_baselines
 from ops import images
 from ops.records import Pose
 from ops.sample import portraits
-from ops.stages.unmasking_report import COLUMNS, METRICS, SHEETS, Judge, Looks, files, plan, references
+from ops.stages.unmasking_report import BEYOND, COLUMNS, METRICS, SHEETS, Judge, Looks, files, plan, references
 from ops.store import Dataset, directory_md5, rows_of
 from ops.training.faces import read_square
 from ops.unmasking import baselines
@@ -212,6 +212,21 @@ def test_every_masked_square_of_the_test_split_is_judged_and_no_other(made, rows
     assert len(judged) == len(set(judged)) and set(judged) == expected
     bare = [known for known in told if known["wearing"] == "bare"]
     assert len(bare) == 4 and all(known["taken"] < 0.05 and known["contender"] is None for known in bare)
+
+
+def test_what_lies_beyond_the_picture_is_not_judged(pairs, rows, unmasker):
+    looks = Looks(unmasker, None, SIZE)
+
+    def judged(share):
+        """As if pictures ended at a share of their faces' height."""
+        cut = [{**each, "height": round(each["y1"] + share * (each["y2"] - each["y1"]))} for each in rows]
+        item = next(item for item in plan(cut, SIZE, {}) if item.payload["masked"])
+        return [known for known in Judge(pairs.folder, references(cut), looks)(item) if known["wearing"] == "masked"]
+
+    whole, cut, gone = (judged(share) for share in (1.5, 0.8, 0.2))
+    assert {known["status"] for known in whole + cut} == {"done"}
+    assert all(a["psnr"] != b["psnr"] for a, b in zip(whole, cut, strict=True) if a["contender"] == "completed")
+    assert {(known["status"], known["reason"]) for known in gone} == {("skipped", BEYOND)}
 
 
 def test_what_the_report_says_is_what_is_there(made):
