@@ -21,8 +21,10 @@ TOY := mask_detector.epochs=2 mask_detector.image_size=160 \
 demo: .venv/made sample  ## everything on the embedded sample; trainings are cut down to a minute
 	$(BIN)/python -m orchestration.materialize all --source sample $(TOY:%=--set %)
 	@echo
-	@echo "The networks were trained for a minute on 16 pictures: their figures mean nothing. Masks are detected with shipped weights."
-	@echo "Pictures:  data/masked_faces/sample  data/aligned_crops/sample  data/mask_detections/sample   (manifests beside them)"
+	@echo "The networks were trained for a minute on 16 pictures: their figures mean nothing. Masks are detected, and faces"
+	@echo "unmasked, with the networks that ship with Maskline."
+	@echo "Pictures:  data/masked_faces/sample  data/aligned_crops/sample  data/mask_detections/sample  data/unmasked_faces/sample"
+	@echo "           data/digital_masks/sample   (manifests beside them)"
 	@echo "The UI:    make dev   then open http://localhost:3000 and look at the lineage and the contact sheets"
 
 sample: .venv/made  ## data/raw/sample from public-domain portraits

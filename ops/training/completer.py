@@ -34,6 +34,9 @@ STEADY = (0.01**2, 0.03**2)
 EDGE = 64
 """Alpha, of 255, from which on a pixel is completed."""
 
+ROUND = 0.025
+"""Of the side, by which regions may be larger than the mask."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -166,7 +169,7 @@ def train(
         adversaries: discriminators of the whole picture and of the close look.
         apart: how far apart two batches ``(n, 3, size, size)`` in [0, 1] look; None does without.
         folder: of the pairs.
-        rows: of their manifest: a bare face, and what gives the region (of the same face, or itself).
+        rows: of their manifest: a bare face, and the same one with a mask on, or itself with another region.
         work: holds the checkpoint.
         schedule: how long and how fast.
         weights: of the losses.
@@ -190,10 +193,10 @@ def train(
         way = (seen["steps"]) / steps
         seen["steps"] += 1
         squares = [_drawn(folder, *rows[index], size, rng) for index in batch]
-        real, regions = (on(device, stacked(each)) for each in zip(*squares, strict=True))
+        given, real, regions = (on(device, stacked(each)) for each in zip(*squares, strict=True))
         with autocast():
-            made = network(real, regions)
-        made = made.float()
+            made = network(given, regions)
+        made = real * (1 - regions) + made.float() * regions
         missing = regions.sum((1, 2, 3)).clamp(min=1)
         told = {
             "pixels": (((made - real).abs() * regions).sum((1, 2, 3)) / (3 * missing)).mean(),
@@ -231,12 +234,21 @@ def train(
     return fit(network, loss, len(rows), schedule, work, on_epoch=resumed, also={"whole": whole, "close": close})
 
 
-def _drawn(folder: Path, bare: Row, other: Row, size: int, rng: np.random.Generator) -> tuple[Any, Any]:
-    """Return a bare face and a region, hard, moved alike."""
+def _drawn(folder: Path, bare: Row, other: Row, size: int, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
+    """Return a face as it is given, the bare one, and a hard region, moved and coloured alike.
+
+    Given is the face with the mask on: its shadow and its straps lie beside the region in use, too. The region is that
+    of the mask and up to :data:`ROUND` more all around, as segmenters are not exact.
+    """
+    import cv2
+
     pixels, own = read_square(folder, bare, size)
-    alpha = own if other is bare else read_square(folder, other, size)[1]
-    pixels, alpha = moved(pixels, alpha, rng)
-    return recoloured(pixels, rng), np.where(alpha >= EDGE, 255, 0).astype(np.uint8)
+    worn, alpha = (pixels, own) if other is bare else read_square(folder, other, size)
+    worn, pixels, alpha = moved(rng, worn, pixels, alpha)
+    around = 2 * round(rng.uniform(0, ROUND * size)) + 1
+    region = cv2.dilate((alpha >= EDGE).astype(np.uint8) * 255, np.ones((around, around), np.uint8))
+    both = recoloured(np.vstack([worn, pixels]), rng)
+    return [both[:size], both[size:], np.asarray(region, np.uint8)]
 
 
 def hidden(folder: Path, bare: Row, other: Row, size: int) -> tuple[Picture, NDArray[np.uint8]]:

@@ -40,18 +40,17 @@ def read_square(folder: Path, known: Row, size: int) -> tuple[Picture, NDArray[n
     return pixels, alpha
 
 
-def moved(pixels: Picture, alpha: NDArray[np.uint8], rng: np.random.Generator) -> tuple[Picture, NDArray[np.uint8]]:
-    """Mirror, turn, scale and shift a square and its alpha alike, mirrored beyond the edges."""
+def moved(rng: np.random.Generator, *squares: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Mirror, turn, scale and shift squares, pictures or alphas, all alike, mirrored beyond the edges."""
     import cv2
 
-    size = pixels.shape[0]
+    size = squares[0].shape[0]
     matrix = cv2.getRotationMatrix2D(((size - 1) / 2,) * 2, rng.uniform(-TURN, TURN), rng.uniform(*SCALE))
     matrix[:, 2] += rng.uniform(-SHIFT, SHIFT, 2) * size
     if rng.random() < 0.5:
         matrix[0] = (0, 0, size - 1) - matrix[0]
-    parts = (cv2.warpAffine(each, matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101) for each in (pixels, alpha))
-    one, other = (np.asarray(part, np.uint8) for part in parts)
-    return one, other
+    parts = (cv2.warpAffine(each, matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101) for each in squares)
+    return [np.asarray(part, np.uint8) for part in parts]
 
 
 def recoloured(pixels: Picture, rng: np.random.Generator) -> Picture:

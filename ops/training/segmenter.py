@@ -79,7 +79,7 @@ def train(
         for index in batch:
             pixels, alpha = read_square(folder, rows[index], size)
             worn = rows[index]["wearing"] == "masked"
-            pixels, alpha = moved(pixels, alpha if worn else np.zeros_like(alpha), rng)
+            pixels, alpha = moved(rng, pixels, alpha if worn else np.zeros_like(alpha))
             squares.append((recoloured(pixels, rng), alpha))
         pictures, alphas = (on(device, stacked(each)) for each in zip(*squares, strict=True))
         with autocast():  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -15,9 +16,12 @@ from assets_defs.faces import face_geometry, frames, masked_faces
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.unmasking import face_completer, mask_segmenter, unmasked_faces
 from ops import images
+from ops.faces import find_faces
+from ops.masking import MaskSettings, draw_spec, render
 from ops.sample import make_sample, portraits
 from ops.store import Dataset, directory_md5
 from ops.videos import extract_sound, video_info
+from resources.models import FaceModels
 from resources.unmaskers import shipped
 from tests.colour_networks import colour_networks, greenness, masked
 
@@ -130,6 +134,17 @@ def test_what_is_missing_or_no_network_is_one_line(networks, tmp_path):
     wrong = command(picture, tmp_path / "out", "--segmenter", networks[3], "--completer", networks[3])
     assert wrong.returncode == 1 and "a mask segmenter takes floats" in wrong.stderr
     assert "Traceback" not in wrong.stderr
-    if not shipped()[0].is_file():
-        told = command(picture, tmp_path / "out")
-        assert told.returncode == 1 and "no mask segmenter at" in told.stderr and "Traceback" not in told.stderr
+
+
+def test_the_shipped_networks_are_the_default_and_take_a_drawn_mask_off(tmp_path):
+    assert all(path.stat().st_size <= most for path, most in zip(shipped(), (4_000_000, 12_000_000), strict=True))
+    pixels = portraits()[1]
+    (face,) = find_faces(pixels, *FaceModels(device="cpu").load(), max_faces=1)
+    worn = render(pixels, face, replace(draw_spec("shipped", MaskSettings()), state="correct"))
+    (tmp_path / "worn.png").write_bytes(images.encode_png(worn.picture))
+    done = command(tmp_path / "worn.png", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    made = images.read(tmp_path / "out" / "worn_unmasked.png")
+    inside = worn.full_region()
+    before, after = (np.abs(each[inside].astype(int) - pixels[inside]).mean() for each in (worn.picture, made))
+    assert after < 0.6 * before, "nearer to the face that was there"

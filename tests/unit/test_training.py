@@ -179,7 +179,7 @@ def test_squares_and_alphas_move_alike_and_by_seed():
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[20:40, 10:50] = 255
     for seed in range(10):
-        one, alpha = moved(pixels, pixels[..., 0], np.random.default_rng(seed))
+        one, alpha = moved(np.random.default_rng(seed), pixels, pixels[..., 0])
         assert (one[..., 0] == alpha).all() and (one != pixels).any()
         changed = recoloured(one, np.random.default_rng(seed))
         assert (changed == recoloured(one, np.random.default_rng(seed))).all() and changed.shape == one.shape
