@@ -29,6 +29,7 @@ from apps.verbs.common import (
     usage_on_wrong_value,
 )
 from apps.verbs.detect import detect
+from apps.verbs.express import express
 from apps.verbs.train import app as train_app
 from apps.verbs.unmask import unmask
 
@@ -136,6 +137,7 @@ def faces(
 app.command()(detect)
 app.command()(unmask)
 app.command()(anonymise)
+app.command()(express)
 
 
 @app.command()
@@ -258,6 +260,25 @@ def detector(
 
     say.print(f"http://{host}:{port}   Ctrl+C ends it", markup=False)
     serve(data, host, port)
+
+
+@browser_app.command()
+def expression(
+    port: Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)] = 7860,
+    host: Annotated[str, typer.Option(help="address to listen on; by default this machine alone")] = "127.0.0.1",
+    diffusion: Annotated[
+        str, typer.Option(help="inpainting model: an id, a folder, none; auto: the default one if it is here")
+    ] = "auto",
+    device: Device = "auto",
+) -> None:
+    """Open closed eyes and add smiles to pictures, face by face."""
+    from apps.expression.serve import serve
+    from resources.expressions import diffusion_of, editors
+    from resources.models import FaceModels
+
+    kit = editors(FaceModels(device=device), diffusion=diffusion_of(diffusion, device))
+    say.print(f"http://{host}:{port}   Ctrl+C ends it", markup=False)
+    serve(kit, host, port)
 
 
 def _process(given: Path, output: Path, wishes: Wishes, models: FaceModels, workers: int, as_json: bool) -> None:

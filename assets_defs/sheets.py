@@ -275,6 +275,41 @@ def of_unmasked(dataset: Dataset, data: Path, *, max_pixels: int) -> Sheet:
     return drawn, captions
 
 
+def of_expressions(dataset: Dataset, data: Path, *, max_pixels: int) -> Sheet:
+    """Faces with their regions tinted, captioned with what eyes and mouth do."""
+    from ops import images
+    from ops.expressions.regions import REGIONS
+    from ops.unmasking.regions import tinted
+
+    drawn, captions = [], []
+    for known in _few(dataset, "frame"):
+        pixels = images.read(data / known["picture"], max_pixels=max_pixels)
+        for name in REGIONS:
+            alpha = images.read_grey(dataset.folder / known[f"{name}_alpha"], max_pixels=max_pixels)
+            pixels = tinted(pixels, alpha)
+        near = Box(*(known[side] for side in Box._fields)).grown(1.3).clipped(*pixels.shape[1::-1])
+        x1, y1, x2, y2 = map(int, near)
+        drawn.append(_small(pixels[y1:y2, x1:x2]))
+        eyes = f"{known['closed'].replace(',', ', ').replace('_', ' ')} closed" if known["closed"] else "eyes open"
+        captions.append(f"{eyes}\n{'smiling' if known['smiling'] else 'not smiling'}, by {known['by']}")
+    return drawn, captions
+
+
+def of_edits(dataset: Dataset, data: Path, *, max_pixels: int) -> Sheet:
+    """Photographs as they were and edited, beside each other; of videos nothing."""
+    from ops import images
+
+    drawn, captions = [], []
+    for known in _few(dataset, "output"):
+        if known["alpha"] is None:
+            continue
+        both = (data / known["picture"], dataset.folder / known["output"])
+        drawn.append(_small(np.hstack([images.read(path, max_pixels=max_pixels) for path in both])))
+        engines = {"eyes": known["eyes_by"], "smile": known["smile_by"]}
+        captions.append("\n".join(f"{part} by {engine}" for part, engine in engines.items() if engine))
+    return drawn, captions
+
+
 def of_digital_masks(dataset: Dataset, *, max_pixels: int) -> Sheet:
     """Covered pictures beside the digital masks alone; never what they were made from."""
     from ops import images

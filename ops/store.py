@@ -58,7 +58,10 @@ BASE_COLUMNS = (
     Column("status", "string", "done, skipped or rejected"),
     Column("reason", "string", "why it was skipped or rejected, or null"),
 )
-FILE_COLUMNS = ("output", "alpha", "sound", "crop", "panels", "mask_only", "on_black", "surface")
+FILE_COLUMNS = (
+    *("output", "alpha", "sound", "crop", "panels", "mask_only", "on_black", "surface"),
+    *("left_eye_alpha", "right_eye_alpha", "mouth_alpha"),
+)
 
 
 class Item(NamedTuple):

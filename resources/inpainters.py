@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -134,8 +135,12 @@ class Diffusion:
     @cached_property
     def _pipeline(self) -> Any:
         import torch
+        import transformers
         from diffusers import DiffusionPipeline, DPMSolverMultistepScheduler
+        from diffusers.utils import logging
 
+        logging.disable_progress_bar()
+        transformers.utils.logging.disable_progress_bar()
         device = resolve_device(self.device)
         here = {"local_files_only": not self.fetch}
         try:
@@ -144,7 +149,8 @@ class Diffusion:
             dtype = half if device == "cuda" else torch.float32
             pipeline = DiffusionPipeline.from_pretrained(self.model, dtype=dtype, **here)
         except (OSError, ValueError) as error:
-            raise EngineError(f"the diffusion model {self.model} can't be had: {str(error).splitlines()[0]}") from error
+            where = "on this machine or on the hub" if self.fetch else "on this machine, and fetching is off"
+            raise EngineError(f"no diffusion model {self.model!r} {where}") from error
         if "mask_image" not in inspect.signature(pipeline.__call__).parameters:
             raise EngineError(f"{self.model} is a {type(pipeline).__name__}; an inpainting pipeline is asked for")
         if DPMSolverMultistepScheduler in pipeline.scheduler.compatibles:
@@ -227,8 +233,7 @@ def fitted(attempt: Callable[[int], Picture], size: int) -> Picture:
 
     for share in SMALLER:
         smaller = int(size * share) // MULTIPLE * MULTIPLE
-        try:
+        with suppress(torch.OutOfMemoryError):
             return attempt(smaller)
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()
     raise EngineError(f"the GPU's memory is not enough for squares of {smaller} px")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ops.faces import FaceLandmarker
     from ops.records import Box, Detection, Picture
 
-MESH_SIDE = 192
 MESH_ROOM = 1.5
 """The mesh model looks at the detector's box grown by this factor, as in MediaPipe's face landmark graph."""
 
@@ -38,6 +37,7 @@ class MeshLandmarker:
     """
 
     models = ("face_mesh",)
+    side = 192
 
     def __init__(self, device: str = "auto") -> None:
         resolve_device(device)
@@ -68,12 +68,12 @@ class MeshLandmarker:
     def _look(self, pixels: Picture, center: tuple[float, float], side: float, lean: float) -> Landmarks:
         import cv2
 
-        scale = side / MESH_SIDE
+        scale = side / self.side
         cos, sin = np.cos(lean) * scale, np.sin(lean) * scale
         linear = np.array([[cos, -sin], [sin, cos]])
-        matrix = np.column_stack([linear, np.array(center) - linear @ np.full(2, (MESH_SIDE - 1) / 2)])
+        matrix = np.column_stack([linear, np.array(center) - linear @ np.full(2, (self.side - 1) / 2)])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        patch = cv2.warpAffine(pixels, matrix, (MESH_SIDE, MESH_SIDE), flags=flags)
+        patch = cv2.warpAffine(pixels, matrix, (self.side, self.side), flags=flags)
         raw, flag = self._model(patch.astype(np.float32) / np.float32(255))[:2]
         mesh = raw.reshape(-1, 3)
         flat = (mesh[:, :2] - 0.5) @ matrix[:, :2].T + matrix[:, 2]

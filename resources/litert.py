@@ -19,24 +19,26 @@ class TfLite:
     """A LiteRT interpreter on one thread, for models with one input.
 
     Args:
-        path: the .tflite file.
+        model: the .tflite file, or what is in it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, model: Path | bytes) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
+        given = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
         with _quiet():
-            self._run = Interpreter(str(path), num_threads=1)
+            self._run = Interpreter(**given, num_threads=1)
             self._run.allocate_tensors()
         self._input = self._run.get_input_details()[0]["index"]
         outputs = self._run.get_output_details()
         self._outputs = [known["index"] for known in sorted(outputs, key=lambda known: -int(np.prod(known["shape"])))]
 
     def __call__(self, values: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return the outputs for one ``(height, width, 3)`` input, the largest first, without the batch axis."""
+        """Return the outputs for one input, the largest first; there is no batch axis."""
         self._run.set_tensor(self._input, values[None])
         self._run.invoke()
-        return [self._run.get_tensor(index)[0] for index in self._outputs]
+        found = (self._run.get_tensor(index) for index in self._outputs)
+        return [values if values.ndim == 1 else values[0] for values in found]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from model_assets.registry import Registry, fetch
 from ops.expressions.state import State, mesh_state
 from ops.faces import Landmarks
 from ops.geometry import pose_from_mesh
@@ -44,12 +45,25 @@ class MeshStates:
         seen = landmarker.again(pixels, Landmarks(mesh, 1.0)).points
         return mesh_state(lids(pixels, seen), pose_from_mesh(seen))
 
+    def versions(self) -> dict[str, str]:
+        """Return the checksums of both models' files."""
+        return {IRIS: self.sha256, "face_mesh": Registry.load().models["face_mesh"].sha256}
+
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def _models(self) -> tuple[MeshLandmarker, Lids]:
         return MeshLandmarker(), Lids(self.iris)
+
+
+def mesh_states() -> MeshStates:
+    """Find what tells faces' states from their mesh.
+
+    Raises:
+        ModelUnavailable: the registry can't get the iris model.
+    """
+    return MeshStates(fetch(IRIS), Registry.load().models[IRIS].sha256)
 
 
 def states(wish: str) -> MeshStates | Blendshapes:
@@ -62,7 +76,5 @@ def states(wish: str) -> MeshStates | Blendshapes:
         ValueError: it is something else.
         ModelUnavailable: the registry can't get it.
     """
-    from model_assets.registry import Registry, fetch
-
     found = None if wish == MESH else blendshapes(wish)
-    return found or MeshStates(fetch(IRIS), Registry.load().models[IRIS].sha256)
+    return found or mesh_states()

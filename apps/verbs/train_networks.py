@@ -88,7 +88,9 @@ def completer(
     every: Every = 0,
     precision: Precision = "auto",
     seed: Seed = 0,
-    perceptual: Annotated[str, typer.Option(help="compares looks: lpips_alex, yolo11n_pose, none; auto: what can be had")] = "auto",
+    perceptual: Annotated[
+        str, typer.Option(help="compares looks: lpips_alex, yolo11n_pose, none; auto: what can be had")
+    ] = "auto",
     adversary: Annotated[int, typer.Option(help="discriminators' first channels", min=1)] = 32,
     pixels: Loss = 6.0,
     structure: Loss = 1.0,

@@ -1,0 +1,1 @@
+"""The browser app that opens eyes and adds smiles."""

@@ -1,0 +1,133 @@
+"""The expression group: what eyes and mouths of a source's faces do, and where they may be edited."""
+
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+
+from assets_defs import checks, sheets
+from assets_defs.config import ExpressionEditsConfig, ExpressionRegionsConfig, section
+from assets_defs.faces import SOURCES, described, face_geometry, frames, largest
+from assets_defs.resources import Compute, Models, Workspace
+from assets_defs.results import progress, recorded
+from ops.expressions.asking import Care, Wish
+from ops.expressions.state import Limits
+from ops.stages import expression_edits as edit_stage
+from ops.stages import expression_regions as region_stage
+from ops.stages.expressing import Wishes
+from ops.stages.expression_regions import BESIDE, HAAR_SMILE, RES10, Senses
+from ops.store import DONE
+from resources.blendshapes import blendshapes
+from resources.expressions import Editors, diffusion_of, editors
+from resources.haar_smile import HaarSmile
+from resources.states import mesh_states
+
+BLOCKING = {name: getattr(checks, name).__doc__ for name in ("outside_untouched", "same_person")}
+"""Checks of edits, and what they say."""
+
+
+@dg.asset(
+    deps=[frames, face_geometry],
+    partitions_def=SOURCES,
+    **described("expression_regions", "expression", {"litert"}, "regions_whole", "ways_agree"),
+)
+def expression_regions(
+    context: dg.AssetExecutionContext,
+    config: ExpressionRegionsConfig,
+    workspace: Workspace,
+    models: Models,
+    compute: Compute,
+) -> dg.MaterializeResult:
+    """Every face's open and closed eyes and its smile, by mesh and blendshapes, and the regions of eyes and mouth."""
+    source, settings = context.partition_key, config.model_dump()
+    dataset = workspace.dataset("expression_regions", source, region_stage.COLUMNS)
+    senses = _senses(settings.pop("blendshapes"), settings.pop("beside"), models)
+    limits = Limits(settings.pop("closed"), settings.pop("smiling"))
+    wishes = region_stage.Wishes(limits, **settings)
+    faces = workspace.dataset("face_geometry", source).read(status=DONE)
+    limit = largest(workspace.dataset("frames", source))
+    items = region_stage.plan(faces, workspace.folder, senses=senses, wishes=wishes)
+    work = partial(region_stage.Sense, dataset.folder, senses, wishes, max_pixels=limit)
+    report = dataset.build(items, work, compute.mapper(), progress=progress(f"expression_regions {source}"))
+    found = [checks.regions_whole(dataset, workspace.folder, max_pixels=limit), checks.ways_agree(dataset)]
+    sheet = sheets.of_expressions(dataset, workspace.folder, max_pixels=limit)
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet)
+
+
+@dg.asset(
+    deps=[frames, face_geometry, expression_regions],
+    partitions_def=SOURCES,
+    **described("expression_edits", "expression", {"onnx"}, "outside_untouched", None)
+    | {
+        "check_specs": [
+            dg.AssetCheckSpec(name, asset="expression_edits", blocking=True, description=told)
+            for name, told in BLOCKING.items()
+        ]
+    },
+)
+def expression_edits(
+    context: dg.AssetExecutionContext,
+    config: ExpressionEditsConfig,
+    workspace: Workspace,
+    models: Models,
+    compute: Compute,
+) -> dg.MaterializeResult:
+    """Closed eyes opened and smiles added in a source's pictures and videos, the person kept; before, regions, after.
+
+    A face that needs nothing, or of which nothing good comes, is left alone, and the manifest says why.
+    """
+    source = context.partition_key
+    dataset = workspace.dataset("expression_edits", source, edit_stage.COLUMNS)
+    kit, wishes = _editing(config, models)
+    tables = [workspace.dataset(name, source) for name in ("frames", "face_geometry", "expression_regions")]
+    limit = largest(tables[0])
+    shots, faces, states = (table.read(status=DONE) for table in tables)
+    items = edit_stage.plan(shots, faces, states, workspace.folder, source, wishes=wishes)
+    work = partial(edit_stage.Express, dataset.folder, kit, wishes, max_pixels=limit)
+    report = dataset.build(items, work, compute.mapper(), progress=progress(f"expression_edits {source}"))
+    found = [
+        checks.outside_untouched(dataset, workspace.folder, max_pixels=limit),
+        checks.same_person(dataset, tables[1], workspace.folder, kit.judge, wishes.care.floor, max_pixels=limit),
+    ]
+    sheet = sheets.of_edits(dataset, workspace.folder, max_pixels=limit)
+    return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet)
+
+
+def _editing(config: ExpressionEditsConfig, models: Models) -> tuple[Editors, Wishes]:
+    """Return what edits, and what is to be edited."""
+    model = diffusion_of(
+        config.diffusion,
+        models.device,
+        steps=config.steps,
+        guidance=config.guidance,
+        negative=config.negative_prompt,
+        way=config.way,
+    )
+    kit = editors(
+        models.faces(config.detector, config.landmarker),
+        Path(config.completer) if config.completer else None,
+        told=config.states,
+        identity=config.identity,
+        diffusion=model,
+    )
+    known = section("expression_regions")
+    care = Care(
+        floor=config.floor or kit.floor,
+        tries=config.tries,
+        min_face_px=config.min_face_px,
+        max_yaw=config.max_yaw,
+        limits=Limits(known["closed"], known["smiling"]),
+    )
+    wish = Wish(config.eyes, config.smile, config.engine, config.eyes_prompt, config.smile_prompt)
+    return kit, Wishes(wish, care, kit.lending, seed=config.seed, kit=kit.versions())
+
+
+def _senses(wish: str, beside: list[str], models: Models) -> Senses:
+    """Return what looks at faces."""
+    if unknown := set(beside) - set(BESIDE):
+        raise ValueError(f"beside {sorted(unknown)} is unknown; allowed: {', '.join(BESIDE)}")
+    mesh, shapes = mesh_states(), blendshapes(wish)
+    res10 = models.faces(RES10, "mesh") if RES10 in beside else None
+    versions = {**mesh.versions(), "blendshapes": shapes.sha256 if shapes else "none"}
+    versions |= dict.fromkeys(sorted(beside), "asked") | (res10.versions() if res10 else {})
+    return Senses(mesh, shapes, HaarSmile() if HAAR_SMILE in beside else None, res10, versions)
