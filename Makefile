@@ -16,7 +16,8 @@ export YOLO_AUTOINSTALL := false
 # Trainings that are over in a minute; what they make means nothing, and is never put to use.
 TOY := mask_detector.epochs=2 mask_detector.image_size=160 \
 	mask_segmenter.epochs=2 mask_segmenter.size=64 mask_segmenter.widths=[8,16,24] \
-	face_completer.epochs=2 face_completer.size=64 face_completer.widths=[8,16,24] face_completer.adversary=8
+	face_completer.epochs=2 face_completer.size=64 face_completer.widths=[8,16,24] face_completer.adversary=8 \
+	face_completer.perceptual=yolo11n_pose
 
 demo: .venv/made sample  ## everything on the embedded sample; trainings are cut down to a minute
 	$(BIN)/python -m orchestration.materialize all --source sample $(TOY:%=--set %)

@@ -38,7 +38,7 @@ def address() -> Iterator[str]:
             _wait(f"http://127.0.0.1:{port}/", server)
             yield f"http://127.0.0.1:{port}"
         finally:
-            server.terminate()
+            server.kill()
 
 
 def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
