@@ -341,7 +341,7 @@ def same_person(
         metadata={
             "edited": len(rows),
             "looked_at": len(photographs),
-            "lowest": min(alike.values(), default=1.0),
+            "lowest": float(min(alike.values(), default=1.0)),
             "floor": floor,
             "another": len(other),
             "first": ", ".join(other[:3]),

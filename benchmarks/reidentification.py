@@ -1,8 +1,8 @@
 """What each anonymiser is worth: people with two photographs, one in a gallery, the other asked about.
 
-``python -m benchmarks.reidentification PAIRS.csv --identity ONNX [--segmenter ONNX --completer ONNX] [--data FOLDER]``:
-columns ``person``, ``first`` and ``second``, files relative to the table's folder. The assets run as they do in
-use, over a source with the folders ``database`` and ``query``; without the two networks nothing is completed.
+``python -m benchmarks.reidentification PAIRS.csv --identity ONNX [--data FOLDER]``: columns ``person``,
+``first`` and ``second``, files relative to the table's folder. The assets run as they do in use, over a source with the
+folders ``database`` and ``query``, with the networks that ship with Maskline.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -23,37 +23,30 @@ from ops.reidentification.scenarios import SCENARIOS, as_table
 from ops.reidentification.trials import CROSS, ROLES
 from orchestration.materialize import SOURCE, cause, run
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 PAIRS = "pairs"
 LEAST = 0.97
 """Rank-1 rate of bare faces that shows that the harness works."""
 
-COMPLETING = ("masked_faces", "unmasked_faces")
+ASSETS = ("frames", "face_geometry", "masked_faces", "unmasked_faces", "digital_masks")
 
 
-def prepare(table: Path, data: Path, networks: Mapping[str, Path | None]) -> None:
-    """Put the photographs where a source has them, and networks where trainings leave them."""
+def prepare(table: Path, data: Path) -> None:
+    """Put the photographs where a source has them."""
     with table.open(newline="") as file:
         for known in csv.DictReader(file):
             for role, name in zip(ROLES, (known["first"], known["second"]), strict=True):
                 path = data / "raw" / PAIRS / role / f"{known['person']}{Path(name).suffix}"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(table.parent / name, path)
-    for place, network in networks.items():
-        if network:
-            (data / place).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(network, data / place)
 
 
-def materialized(data: Path, identity: str, *, completing: bool) -> dict[str, Any]:
+def materialized(data: Path, identity: str) -> dict[str, Any]:
     """Run the assets, and return the report's figures."""
     wishes: dict[str, dict[str, Any]] = {
         "frames": {"identity": "stem"},
         "masked_faces": {"variants": 1, "states": {"correct": 1.0}},
         "digital_masks": {"identity": "none"},
-        "unmasked_faces": {"networks": "trained", "pictures": ["masked_faces"], "panels": False},
+        "unmasked_faces": {"networks": "shipped", "pictures": ["masked_faces"], "panels": False},
         "reidentification_report": {"identity": identity},
     }
     resources = {
@@ -62,10 +55,9 @@ def materialized(data: Path, identity: str, *, completing: bool) -> dict[str, An
         "compute": Compute(workers=1),
         "tracking": Tracking(),
     }
-    assets = ["frames", "face_geometry", *(COMPLETING if completing else ()), "digital_masks"]
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(SOURCE, [PAIRS])
-        for asset, source in (*((name, PAIRS) for name in assets), ("reidentification_report", "")):
+        for asset, source in (*((name, PAIRS) for name in ASSETS), ("reidentification_report", "")):
             result = run(instance, resources, asset, source, wishes.get(asset))
             if not result.success:
                 sys.exit(f"{asset} failed: {cause(result)}")
@@ -78,15 +70,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reidentification", description=__doc__)
     parser.add_argument("pairs", type=Path)
     parser.add_argument("--identity", default="auto", help="as in params.yaml")
-    parser.add_argument("--segmenter", type=Path)
-    parser.add_argument("--completer", type=Path)
     parser.add_argument("--data", type=Path, help="data folder to keep, with the report; a temporary one by default")
     told = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         data = told.data or Path(temporary)
-        networks = {"mask_segmenter/segmenter.onnx": told.segmenter, "face_completer/completer.onnx": told.completer}
-        prepare(told.pairs, data, networks)
-        figures = materialized(data, told.identity, completing=all(networks.values()))
+        prepare(told.pairs, data)
+        figures = materialized(data, told.identity)
     print(f"identity by {figures['identity_by']}; pairs of one photograph, left out: {figures['same_photograph']}")
     print(as_table(figures))
     if CROSS not in figures:
