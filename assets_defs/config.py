@@ -263,6 +263,8 @@ class MaskSegmenterConfig(dg.Config):
     every: int = _segmenter("every", "of so many epochs one has its weights put away", ge=0)
     precision: str = _segmenter("precision", "auto, float32 or bfloat16")
     seed: int = _segmenter("seed", "of everything drawn")
+    start: str = _segmenter("start", "path of the weights.pt of a training to go on from; empty: drawn")
+    even: float = _segmenter("even", "how far rare states of masks are brought up to the most frequent", ge=0, le=1)
 
 
 class FaceCompleterConfig(dg.Config):
@@ -280,6 +282,7 @@ class FaceCompleterConfig(dg.Config):
     every: int = _completer("every", "of so many epochs one has its weights put away", ge=0)
     precision: str = _completer("precision", "auto, float32 or bfloat16")
     seed: int = _completer("seed", "of everything drawn")
+    start: str = _completer("start", "path of the weights.pt of a training to go on from; empty: drawn")
     perceptual: str = _completer("perceptual", "auto, lpips_alex, yolo11n_pose or none: compares looks")
     adversary: int = _completer("adversary", "discriminators' first channels", ge=1)
     pixels: float = _completer("pixels", "what differences of pixels count", ge=0)

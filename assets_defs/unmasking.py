@@ -19,7 +19,7 @@ from assets_defs.config import (
 from assets_defs.detection import ON_ALL_SOURCES, ON_TRAINING_DAYS
 from assets_defs.faces import SOURCES, described, face_geometry, frames, largest, masked_faces
 from assets_defs.resources import Compute, Models, Tracking, Workspace
-from assets_defs.results import progress, recorded
+from assets_defs.results import made_with, progress, recorded
 from ops.detection.shots import Shots
 from ops.masking import chosen
 from ops.stages import completer as completer_stage
@@ -30,7 +30,7 @@ from ops.stages import splits as split_stage
 from ops.stages import unmasked as unmasked_stage
 from ops.stages import unmasking_report as report_stage
 from ops.store import DONE, Column, file_md5, rows_of
-from ops.training.recipe import CompleterRecipe, Recipe
+from ops.training.recipe import CompleterRecipe, SegmenterRecipe
 from ops.training.tasks import Task, read_pairs
 from ops.unmasking.judgement import Floor
 from ops.unmasking.unmask import Care
@@ -58,7 +58,7 @@ def unmasking_pairs(
 
     Split by person, video, near-duplicate picture and face before a mask is drawn.
     """
-    dataset = workspace.dataset("unmasking_pairs", columns=pair_stage.columns())
+    dataset = workspace.dataset("unmasking_pairs", "", pair_stage.columns(), made_with(config))
     pictures, faces = (workspace.everywhere(name) for name in ("frames", "face_geometry"))
     limit = int(max(pictures["width"] * pictures["height"], default=0))
     shots = pair_stage.face_shots(faces, pictures)
@@ -94,7 +94,7 @@ def mask_segmenter(
     A training that was killed goes on where it was.
     """
     settings = config.model_dump()
-    recipe = Recipe(widths=tuple(settings.pop("widths")), **settings)
+    recipe = SegmenterRecipe(widths=tuple(settings.pop("widths")), **settings)
     task = segmenter_stage.Segment(networks.segmenter(), recipe)
     return _trained(context, config, workspace, models, tracking, task, segmenter_stage.COLUMNS)
 
@@ -139,7 +139,6 @@ def unmasked_faces(
     By the shipped networks, or by those trained here.
     """
     source, settings = context.partition_key, config.model_dump()
-    dataset = workspace.dataset("unmasked_faces", source, unmasked_stage.COLUMNS)
     unmasker = models.unmasker(*networks_of(settings.pop("networks"), workspace.folder))
     finder = models.faces(settings.pop("detector"), settings.pop("landmarker"))
     pictures, panels = settings.pop("pictures"), settings.pop("panels")
@@ -148,6 +147,8 @@ def unmasked_faces(
     shots, faces, worn = (workspace.dataset(name, source).read(status=DONE) for name in names)
     limit = largest(workspace.dataset("frames", source))
     versions = finder.versions()
+    told = made_with(config, versions | dict(zip(("segmenter", "completer"), wishes.networks, strict=True)))
+    dataset = workspace.dataset("unmasked_faces", source, unmasked_stage.COLUMNS, told)
     items = unmasked_stage.plan(
         shots, faces, worn, workspace.folder, source, pictures=pictures, finder=versions, wishes=wishes
     )
@@ -175,7 +176,6 @@ def unmasking_report(
 
     Dice of the segmenter; in-region PSNR, SSIM, L1 and identity of completed faces, by kind, state and yaw; sheets.
     """
-    dataset = workspace.dataset("unmasking_report", columns=report_stage.COLUMNS)
     pairs, settings = workspace.dataset("unmasking_pairs"), config.model_dump()
     rows = rows_of(pairs.read(status=DONE))
     which, size, *wishes = (settings.pop(name) for name in ("networks", "size", "identity", "lpips"))
@@ -184,9 +184,10 @@ def unmasking_report(
     embed, apart = embedder(alike), lpips(far)
     unmasker = models.unmasker(*networks_of(which, workspace.folder))
     looks = report_stage.Looks(unmasker, embed, size, apart)
-    made_with = {path.name: file_md5(path) for path in (unmasker.segmenter, unmasker.completer)}
-    made_with |= {"identity": embed.sha256 if embed else "none", "lpips": apart.sha256 if apart else "none"}
-    items = report_stage.plan(rows, size, made_with)
+    versions = {path.name: file_md5(path) for path in (unmasker.segmenter, unmasker.completer)}
+    versions |= {"identity": embed.sha256 if embed else "none", "lpips": apart.sha256 if apart else "none"}
+    dataset = workspace.dataset("unmasking_report", "", report_stage.COLUMNS, made_with(config, versions))
+    items = report_stage.plan(rows, size, versions)
     work = partial(report_stage.Judge, pairs.folder, report_stage.references(rows), looks)
     about = {"networks": which, "identity_by": embed.name if embed else "none"}
     files = report_stage.files(pairs.folder, rows, looks, Floor(**settings), about)
@@ -212,7 +213,7 @@ def _trained(
 ) -> dg.MaterializeResult:
     """Train a network on the pairs, and record it."""
     asset = context.asset_key.to_user_string()
-    dataset = workspace.dataset(asset, columns=columns)
+    dataset = workspace.dataset(asset, "", columns, made_with(config, task.about()))
     pairs = read_pairs(workspace.dataset("unmasking_pairs"))
     report = network_stage.make(
         dataset,

@@ -14,6 +14,9 @@ from ops.records import Box, Detection, Face
 if TYPE_CHECKING:
     from ops.records import Floats, Picture
 
+NO_FACE = "no face found"
+"""Why a picture has no row of a face."""
+
 SHARPNESS_SIDE = 112
 SAME_FACE = 0.5
 """Of two finds that share more than this of the smaller one, the landmarker's surer one is kept."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from ops import images
 from ops.store import file_md5
+from ops.unmasking.composition import RIM
 from resources.onnx_sessions import BadNetwork, open_session
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class OnnxUnmasker:
 
     Attributes:
         segmenter: ``(n, 3, h, w)`` float32 RGB in [0, 1] in, ``(n, 1, h, w)`` probabilities out.
-        completer: ``(n, 3, h, w)`` and ``(n, 1, h, w)``, 1 where something is missing, in; ``(n, 3, h, w)`` out.
+        completer: ``(n, 3, h, w)`` and ``(n, 1, h, w)``, 1 where something is missing and a half on a rim that is to be
+            made anew as well, in; ``(n, 3, h, w)`` out.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: that one square is worked on with; 0: all cores, or one in a pool's process.
 
@@ -73,16 +75,19 @@ class OnnxUnmasker:
         (made,) = session.run(None, {session.get_inputs()[0].name: _given(square, size)})
         return np.asarray(cv2.resize(made[0, 0], square.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
-    def complete(self, square: Picture, region: NDArray[np.bool_]) -> Picture:
+    def complete(self, square: Picture, region: NDArray[np.bool_], rim: NDArray[np.bool_] | None = None) -> Picture:
         """Return the square as it looks with its region completed; as the network gives it, for nothing is composed.
 
         Args:
-            square: as for :meth:`shares`; what lies in the region is not looked at.
+            square: as for :meth:`shares`; what lies in the region is not looked at, but for its rim.
             region: ``(h, w)``.
+            rim: ``(h, w)``, the part of the region that may be looked at; None: nothing of it.
         """
         session, size = self._complete
         pictures, regions = (given.name for given in session.get_inputs())
-        missing = (_given(region.astype(np.uint8) * 255, size) > 0).astype(np.float32)
+        core = region if rim is None else region & ~rim
+        every, unseen = (_given(part.astype(np.uint8) * 255, size) > 0 for part in (region, core))
+        missing = np.where(unseen, 1, every * RIM).astype(np.float32)
         (made,) = session.run(None, {pictures: _given(square, size), regions: missing})
         whole = np.rint(np.clip(made[0], 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
         return whole if square.shape == whole.shape else _scaled(whole, square.shape[1::-1])

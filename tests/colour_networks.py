@@ -25,9 +25,10 @@ def colour_networks(folder: Path, size: int | str | None = 64) -> OnnxUnmasker:
     ]
     skin = np.array(SKIN, np.float32).reshape(1, 3, 1, 1) / 255
     complete = [
-        helper.make_node("Sub", ["one", "regions"], ["known"]),
+        helper.make_node("Ceil", ["regions"], ["anew"]),
+        helper.make_node("Sub", ["one", "anew"], ["known"]),
         helper.make_node("Mul", ["pictures", "known"], ["kept"]),
-        helper.make_node("Mul", ["skin", "regions"], ["filled"]),
+        helper.make_node("Mul", ["skin", "anew"], ["filled"]),
         helper.make_node("Add", ["kept", "filled"], ["completed"]),
     ]
     paths = folder / "segmenter.onnx", folder / "completer.onnx"

@@ -34,6 +34,8 @@ Keep = Annotated[str, typer.Option(help="best of the epochs by validation, or la
 Every = Annotated[int, typer.Option(help="put the weights of every so many epochs into the run; 0: none", min=0)]
 Precision = Annotated[str, typer.Option(help="auto, float32 or bfloat16")]
 Seed = Annotated[int, typer.Option(help="of everything drawn")]
+Start = Annotated[str, typer.Option(help="weights.pt of a training to go on from; drawn by the seed if empty")]
+Even = Annotated[float, typer.Option(help="how far rare mask states are brought up to the most frequent", min=0, max=1)]
 Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="forget a training that was killed, or go on")]
 Tracked = Annotated[str, typer.Option(help="of an MLflow store; MLFLOW_TRACKING_URI or data/mlflow if empty")]
 Loss = Annotated[float, typer.Option(help="what this part of the loss counts", min=0)]
@@ -55,6 +57,8 @@ def segmenter(
     every: Every = 0,
     precision: Precision = "auto",
     seed: Seed = 0,
+    start: Start = "",
+    even: Even = 0.5,
     fresh: Fresh = False,
     tracking: Tracked = "",
     device: Device = "auto",
@@ -62,13 +66,13 @@ def segmenter(
 ) -> None:
     """Train a mask segmenter: weights, ONNX, curves, sample sheets, and a run in MLflow."""
     from ops.stages.segmenter import COLUMNS, Segment
-    from ops.training.recipe import Recipe
+    from ops.training.recipe import SegmenterRecipe
     from resources import networks
 
-    settings = {name: value for name, value in locals().items() if name in Recipe.__dataclass_fields__}
+    settings = {name: value for name, value in locals().items() if name in SegmenterRecipe.__dataclass_fields__}
 
     def task() -> Task:
-        return Segment(networks.segmenter(), Recipe(**settings | {"widths": _numbers(widths)}))
+        return Segment(networks.segmenter(), SegmenterRecipe(**settings | {"widths": _numbers(widths)}))
 
     _train("mask_segmenter", task, COLUMNS, pairs, output, tracking, device, fresh=fresh, as_json=as_json)
 
@@ -88,6 +92,7 @@ def completer(
     every: Every = 0,
     precision: Precision = "auto",
     seed: Seed = 0,
+    start: Start = "",
     perceptual: Annotated[
         str, typer.Option(help="compares looks: lpips_alex, yolo11n_pose, none; auto: what can be had")
     ] = "auto",

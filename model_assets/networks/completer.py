@@ -71,9 +71,10 @@ class Completer(nn.Module):
         """Return pictures whose regions are filled and that are the given ones elsewhere.
 
         Args:
-            pictures: ``(n, 3, h, w)`` RGB in [0, 1]; what lies in the region is not looked at.
-            regions: ``(n, 1, h, w)`` in [0, 1], 1 where something is missing; sides are multiples of
-                ``2 ** len(widths)``.
+            pictures: ``(n, 3, h, w)`` RGB in [0, 1]; what is missing is not looked at.
+            regions: ``(n, 1, h, w)`` in [0, 1], 1 where something is missing; less, down to 0, where it is doubtful
+                whether what is shown there belongs to the face: it is looked at so much the more, and made anew all the
+                same. Sides are multiples of ``2 ** len(widths)``.
 
         Returns:
             ``(n, 3, h, w)``.
@@ -91,7 +92,8 @@ class Completer(nn.Module):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
             x = block(torch.cat([x, skip], 1))
         filled = (F.pixel_shuffle(self.head(x), FOLD).tanh() + 1) / 2
-        whole: Tensor = pictures * (1 - regions) + filled * regions
+        anew = regions.ceil()
+        whole: Tensor = pictures * (1 - anew) + filled * anew
         return whole
 
 

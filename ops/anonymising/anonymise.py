@@ -14,6 +14,7 @@ import numpy as np
 from ops.anonymising.outline import hull81, oval
 from ops.anonymising.rendering import STYLES, Window, draw_mesh
 from ops.anonymising.shape import ShapeError
+from ops.faces import NO_FACE
 from ops.records import Refusal
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from ops.records import Face, Floats, Picture
 
 CUTS = ("hull", "oval", "mesh")
-NO_FACE = "no face found"
 
 FINE = 4
 """Samples a pixel, each way, along an outline."""

@@ -9,7 +9,7 @@ import numpy as np
 from ops.stages.networks import COLUMNS as SHARED
 from ops.store import Column
 from ops.training import completer
-from ops.training.faces import read_square, stacked
+from ops.training.faces import stacked
 from ops.training.tasks import Score, spread
 from ops.unmasking.scores import nearness
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from torch import nn
 
     from ops.records import Floats, Picture
@@ -58,7 +57,12 @@ class Complete:
     judge = "ssim"
     inputs: tuple[str, ...] = ("pictures", "regions")
     output = "completed"
-    code: tuple[str, ...] = ("training/completer.py", "stages/completer.py", "unmasking/scores.py")
+    code: tuple[str, ...] = (
+        "training/completer.py",
+        "stages/completer.py",
+        "unmasking/scores.py",
+        "unmasking/composition.py",
+    )
 
     def __init__(
         self,
@@ -94,21 +98,20 @@ class Complete:
         """Judge likeness within each region of each face, by what the region is, and by kind and state of masks."""
         scores = []
         for bare, other in lessons_of(pairs.val):
-            truth, region = completer.hidden(pairs.folder, bare, other, self.recipe.size)
-            if region.any():
-                near = nearness(truth, _filled(run, truth, region), region > 0)
+            given, missing, truth, inside = completer.asked(pairs.folder, bare, other, self.recipe.size)
+            if inside.any():
+                near = nearness(truth, _filled(run, given, missing), inside)
                 groups = {name: other[name] for name in ("region", "kind", "mask_state") if other[name]}
                 scores.append(Score(near._asdict(), groups))
         return scores
 
     def examples(self, run: Callable[..., Floats], pairs: Pairs, count: int) -> list[list[Picture]]:
-        """Return picture, picture with nothing in its region, completed and true picture."""
+        """Return picture, picture as the network sees it, completed and true picture."""
         shown = []
         for bare, other in spread(lessons_of(pairs.val), count):
-            truth, region = completer.hidden(pairs.folder, bare, other, self.recipe.size)
-            worn, _ = read_square(pairs.folder, other, self.recipe.size)
-            empty = np.where(region[..., None] > 0, np.uint8(EMPTY), truth)
-            shown.append([worn, empty, _filled(run, truth, region), truth])
+            given, missing, truth, _ = completer.asked(pairs.folder, bare, other, self.recipe.size)
+            hidden = np.rint(given + missing[..., None] * (EMPTY - given.astype(np.float32))).astype(np.uint8)
+            shown.append([given, hidden, _filled(run, given, missing), truth])
         return shown
 
     def whole(self, network: nn.Module) -> nn.Module:
@@ -118,13 +121,13 @@ class Complete:
     def given(self, pairs: Pairs, count: int) -> list[tuple[Floats, ...]]:
         """Return validation squares and regions."""
         size, lessons = self.recipe.size, spread(lessons_of(pairs.val), count)
-        squares = [completer.hidden(pairs.folder, bare, other, size) for bare, other in lessons]
-        return [(stacked([truth]), stacked([region])) for truth, region in squares]
+        squares = [completer.asked(pairs.folder, bare, other, size)[:2] for bare, other in lessons]
+        return [(stacked([given]), missing[None, None]) for given, missing in squares]
 
 
-def _filled(run: Callable[..., Floats], truth: Picture, region: NDArray[np.uint8]) -> Picture:
-    """Return a bare face as the network completes a region of it."""
-    made = run(stacked([truth]), stacked([region]))[0].transpose(1, 2, 0)
+def _filled(run: Callable[..., Floats], given: Picture, missing: Floats) -> Picture:
+    """Return a face as the network completes it."""
+    made = run(stacked([given]), missing[None, None])[0].transpose(1, 2, 0)
     return np.rint(made * 255).clip(0, 255).astype(np.uint8)
 
 

@@ -73,22 +73,22 @@ def plan(
         worn = rows_of(group[["fingerprint", "frame", "face", "variant", "output"]])
         first, wearers = worn[0], {known["face"] for known in worn}
         rows = [known for known in found[first["frame"]] if known["face"] in wearers]
-        made = f"{first['fingerprint']}:{first['variant']}"
         path = data / "masked_faces" / source / first["output"]
-        items.append(_item(rows, made, path, int(first["variant"]), settings))
+        items.append(_item(rows, first["fingerprint"], path, int(first["variant"]), settings))
     return items
 
 
-def _item(rows: list[Row], made: str, path: Path, variant: int | None, settings: dict[str, Any]) -> Item:
+def _item(rows: list[Row], parent: str, path: Path, variant: int | None, settings: dict[str, Any]) -> Item:
     first = rows[0]
     return Item(
-        fingerprint(made, settings),
+        fingerprint(parent if variant is None else f"{parent}:{variant}", settings),
         {
             "path": str(path),
             "variant": variant,
             "faces": [face_of(known) for known in rows],
             **{name: first[name] for name in ("source", "frame", "time", "identity")},
         },
+        parent,
     )
 
 

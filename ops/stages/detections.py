@@ -140,12 +140,14 @@ def plan(frames: pd.DataFrame, data: Path, source: str, wishes: Wishes) -> list[
         whole = known["kind"] == "video" and wishes.annotate
         key = fingerprint(known["fingerprint"], None if whole else known["frame"], settings)
         if not whole:
-            items[key] = Item(key, {**known, "kind": "image", "path": str(data / known["picture"])})
+            payload = {**known, "kind": "image", "path": str(data / known["picture"])}
+            items[key] = Item(key, payload, known["fingerprint"])
         elif key in items:
             items[key].payload["pictures"][known["frame"]] = known["picture"]
         else:
             path = str(data / "raw" / source / known["source"])
-            items[key] = Item(key, {**known, "path": path, "pictures": {known["frame"]: known["picture"]}})
+            payload = {**known, "path": path, "pictures": {known["frame"]: known["picture"]}}
+            items[key] = Item(key, payload, known["fingerprint"])
     return list(items.values())
 
 

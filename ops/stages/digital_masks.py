@@ -12,11 +12,12 @@ import numpy as np
 
 from ops import images
 from ops.alignment import AlignmentError
-from ops.anonymising.anonymise import NO_FACE, AnonymisingError, Look, anonymise, covered_region, same_inside
+from ops.anonymising.anonymise import AnonymisingError, Look, anonymise, covered_region, same_inside
 from ops.anonymising.obj import obj_text
 from ops.anonymising.outline import hull81
 from ops.anonymising.selection import Selection, Square, cut_out, drawn, reason_against, seen_in, square_around
 from ops.anonymising.sight import Sight, look
+from ops.faces import NO_FACE
 from ops.stages import digest_of, refusal
 from ops.stages.faces import BOX, ORIGIN, POSE, about, face_of
 from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, row, rows_of, write_atomic
@@ -119,7 +120,7 @@ def plan(
     for frame, known in every.items():
         same = {name: known[name] for name in ("frame", "time", "identity", "picture")}
         content = found[frame][0]["fingerprint"] if frame in found else known["fingerprint"]
-        item = Item(fingerprint(content, frame, made_with), {"source": known["source"], "same": same})
+        item = Item(fingerprint(content, frame, made_with), {"source": known["source"], "same": same}, content)
         if frame in told:
             rows.append(row(item, known["source"], status=SKIPPED, reason=told[frame], **same))
         else:

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops import frames, images
-from ops.stages import refusal
-from ops.stages.expressing import MADE, NO_FACE, Lent, Maker
+from ops.stages.expressing import MADE, Lent, Maker
 from ops.stages.faces import BOX, ORIGIN, POSE
-from ops.stages.photo import plan_files
-from ops.store import REJECTED, SKIPPED, Item, fingerprint, row
-from ops.videos import BadVideo
+from ops.stages.photo import each_face, plan_files
+from ops.store import Item, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,17 +66,7 @@ class ExpressFile(Maker):
 
     def __call__(self, item: Item) -> list[Row]:
         """Return a row a face and frame, with the reason where it is left alone."""
-        known = item.payload
-        rows: list[Row] = []
-        try:
-            for time, made in self._made(known):
-                frame = fingerprint(known["content"], time)
-                rows += [row(item, known["source"], frame=frame, time=time, **told) for told in made]
-        except images.BadImage as error:
-            rows.append(refusal(item, error))
-        except BadVideo as error:
-            rows.append(row(item, known["source"], status=REJECTED, reason=error.reason))
-        return rows or [row(item, known["source"], status=SKIPPED, reason=NO_FACE)]
+        return each_face(item, self._made(item.payload))
 
     def _made(self, known: dict[str, Any]) -> Iterator[tuple[float | None, list[dict[str, Any]]]]:
         path, stem = Path(known["path"]), f"{known['stem']}_expression"

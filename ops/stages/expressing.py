@@ -23,7 +23,7 @@ from ops.stages import digest_of
 from ops.stages.faces import about
 from ops.store import DONE, SKIPPED, Column, fingerprint, write_atomic
 from ops.unmasking.moving import Sight, followed
-from ops.unmasking.regions import tinted
+from ops.unmasking.regions import eight_bit, tinted
 from ops.unmasking.unmask import changed_outside
 from ops.video_writer import write_video
 from ops.videos import BadVideo, sample_video
@@ -46,7 +46,7 @@ PANEL = 480
 REMEMBERED = 64
 """Pictures whose takes are kept, at most."""
 
-NO_FACE, NOT_ASKED, NOTHING_MADE = "no face found", "not asked for", "every face is left alone"
+NOT_ASKED, NOTHING_MADE = "not asked for", "every face is left alone"
 MADE = (
     Column("alpha", "string", "how much of each pixel may differ, 8-bit PNG of the picture's size; 0: not one bit"),
     Column("panels", "string", "before, regions and after side by side; or null"),
@@ -171,7 +171,7 @@ class Maker:
         write_atomic(self.folder / files["output"], images.encode_png(result.picture))
         if wishes.regions:
             files |= {"alpha": f"{stem}_alpha.png", "panels": f"{stem}_panels.jpg"}
-            write_atomic(self.folder / files["alpha"], images.encode_png(eight_bit(result)))
+            write_atomic(self.folder / files["alpha"], images.encode_png(eight_bit(result.alpha)))
             write_atomic(self.folder / files["panels"], images.encode_jpeg(side_by_side(pixels, result), 92))
         return _told(pixels, faces, result, files)
 
@@ -259,13 +259,8 @@ class _NothingMade(Exception):
 
 def side_by_side(pixels: Picture, result: Result) -> Picture:
     """Return a picture, its regions, and what became of it, each with its name."""
-    panels = {"before": pixels, "regions": tinted(pixels, eight_bit(result)), "after": result.picture}
+    panels = {"before": pixels, "regions": tinted(pixels, eight_bit(result.alpha)), "after": result.picture}
     return contact_sheet(list(panels.values()), list(panels), columns=3, cell=min(PANEL, max(pixels.shape[:2])))
-
-
-def eight_bit(result: Result) -> Picture:
-    """Return alpha rounded up, so that 0 means that a pixel is as it was."""
-    return np.ceil(result.alpha * 255).astype(np.uint8)
 
 
 def _told(pixels: Picture, faces: Sequence[Face], result: Result, files: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ops import images
 from ops.expressions.asking import needs
 from ops.expressions.state import State
+from ops.faces import NO_FACE
 from ops.stages import refusal
-from ops.stages.expressing import MADE, NO_FACE, Lent, Maker
+from ops.stages.expressing import MADE, Lent, Maker
 from ops.stages.faces import BOX, ORIGIN, POSE, face_of
 from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row, rows_of
 from ops.videos import BadVideo
@@ -62,11 +63,11 @@ def plan(
         payload["lent"] = [Lent(str(data / some[0]["picture"]), (*map(face_of, some),)) for some in lent]
         made = [rows[0]["fingerprint"], [some[0]["fingerprint"] for some in lent], wishes.key()]
         made.append([asdict(state) for state in payload["states"].values()])
-        items.append(Item(fingerprint(*made), payload))
+        items.append(Item(fingerprint(*made), payload, rows[0]["fingerprint"]))
     for name, known in sorted({one["source"]: one for one in kinds.values() if one["kind"] == "video"}.items()):
         same = {"source": name, "picture": f"raw/{source}/{name}", "identity": known["identity"], "kind": "video"}
         same |= {"path": str(data / "raw" / source / name), "content": known["content"]}
-        items.append(Item(fingerprint(known["content"], name, wishes.key()), same))
+        items.append(Item(fingerprint(known["content"], name, wishes.key()), same, known["fingerprint"]))
     return items
 
 

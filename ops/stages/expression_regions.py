@@ -111,7 +111,9 @@ def plan(faces: pd.DataFrame, data: Path, *, senses: Senses, wishes: Wishes) -> 
         payload = {"source": first["source"], "path": str(data / first["picture"]), "same": same}
         items.append(
             Item(
-                fingerprint(first["fingerprint"], first["frame"], settings), payload | {"faces": [*map(face_of, rows)]}
+                fingerprint(first["fingerprint"], first["frame"], settings),
+                payload | {"faces": [*map(face_of, rows)]},
+                first["fingerprint"],
             )
         )
     return items

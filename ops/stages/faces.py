@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ops import images
-from ops.faces import find_faces
+from ops.faces import NO_FACE, find_faces
 from ops.records import Box, Face, Pose
 from ops.stages import refusal
 from ops.store import SKIPPED, Column, Item, fingerprint, row, rows_of
@@ -66,6 +66,7 @@ def plan(frames: pd.DataFrame, data: Path, models: FaceModels, *, min_score: flo
         Item(
             fingerprint(known["fingerprint"], known["frame"], settings),
             {**known, "path": str(data / known["picture"])},
+            known["fingerprint"],
         )
         for known in rows_of(frames[["fingerprint", *carried]])
     ]
@@ -92,7 +93,7 @@ class Look:
             pixels, self.detector, self.landmarker, min_score=self.min_score, max_faces=self.max_faces or None
         )
         if not faces:
-            return [row(item, known["source"], status=SKIPPED, reason="no face found", **same)]
+            return [row(item, known["source"], status=SKIPPED, reason=NO_FACE, **same)]
         return [row(item, known["source"], **same, **face_columns(face)) for face in faces]
 
 

@@ -103,6 +103,7 @@ def plan(
                 "faces": [face_of(known) for known in rows],
                 **{name: rows[0][name] for name in ("source", "frame", "time", "identity")},
             },
+            rows[0]["fingerprint"],
         )
         for rows in (rows_of(group) for _, group in faces.groupby("frame", sort=False))
     ]

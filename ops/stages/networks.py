@@ -11,6 +11,7 @@ import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from ops import images
 from ops.pictures import contact_sheet
 from ops.stages import digest_of
-from ops.store import JOURNAL, Column, Item, directory_md5, fingerprint, row, write_atomic
+from ops.store import JOURNAL, Column, Item, directory_md5, file_md5, fingerprint, row, write_atomic
 from ops.training.loop import keep
 from ops.training.onnx_files import session_of, to_float16, to_onnx, told
 from ops.training.plots import plot_epochs
@@ -61,7 +62,10 @@ def plan(task: Task, pairs: Pairs) -> list[Item]:
     """Return the one item that a training is."""
     content = split_hash(pairs)
     code = digest_of(*CODE, *task.code)
-    key = fingerprint(content, asdict(task.recipe), task.about(), task.network.code, code, VERSION)
+    recipe, start = asdict(task.recipe), task.recipe.start
+    if start:
+        recipe["start"] = file_md5(Path(start))
+    key = fingerprint(content, recipe, task.about(), task.network.code, code, VERSION)
     return [Item(key, {"source": PAIRS, "split_hash": content})]
 
 
@@ -120,6 +124,8 @@ class Train:
         # a loss in float16 would have to be scaled
         about = task.about() | {"precision": "float32" if precision == "float16" else precision}
         about["split_hash"] = item.payload["split_hash"]
+        if recipe.start:
+            about["start_md5"] = file_md5(Path(recipe.start))
         about["validated_on"] = "people of its own" if self.pairs.unseen else "what it was trained on"
         tags = about | {"data_version": directory_md5(self.pairs.folder)}
         with self.track(token_of(work), f"{task.name} {recipe.size} px", asdict(recipe), tags) as run:
@@ -169,11 +175,22 @@ class Train:
         return kept, epochs
 
     def _drawn(self) -> nn.Module:
-        """Return the network with the weights that the seed draws."""
+        """Return the network with the weights that the seed draws, or those to start from.
+
+        Raises:
+            ValueError: these are no weights of such a network.
+        """
         import torch
 
-        torch.manual_seed(self.task.recipe.seed)
-        return self.task.network.build(self.task.recipe.widths).to(self.device)
+        recipe = self.task.recipe
+        torch.manual_seed(recipe.seed)
+        network = self.task.network.build(recipe.widths)
+        if recipe.start:
+            try:
+                network.load_state_dict(torch.load(recipe.start, weights_only=True, map_location="cpu"))
+            except (RuntimeError, UnpicklingError, EOFError) as error:
+                raise ValueError(f"{recipe.start} can't be started from: {error}") from None
+        return network.to(self.device)
 
     def _epoch(
         self, work: Path, run: Run, epoch: int, losses: Mapping[str, float], average: nn.Module

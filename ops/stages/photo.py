@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops import frames, images
-from ops.faces import find_faces
+from ops.faces import NO_FACE, find_faces
 from ops.masking import MaskSettings
 from ops.stages import crops, digest_of, masks, refusal
 from ops.stages.crops import cut_out
 from ops.stages.faces import BOX, ORIGIN, POSE, about
 from ops.stages.masks import get_ready, wear
 from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row, write_atomic
+from ops.videos import BadVideo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ops.records import Face, Picture
     from ops.stages.faces import FaceModels
@@ -153,7 +154,7 @@ class Process:
             yield {"output": self._write(f"{stem}_aug0_original.png", images.encode_png(pixels))}
             return
         if not faces:
-            yield {"status": SKIPPED, "reason": "no face found"}
+            yield {"status": SKIPPED, "reason": NO_FACE}
             return
         if wishes.draw:
             from ops.pictures import draw_faces
@@ -193,3 +194,24 @@ class Process:
     def _write(self, name: str, data: bytes) -> str:
         write_atomic(self.folder / name, data)
         return name
+
+
+def each_face(item: Item, made: Iterable[tuple[float | None, list[Row]]]) -> list[Row]:
+    """Return a file's rows, one a face and frame: what was made of it, or why nothing was.
+
+    Args:
+        item: of :func:`plan_files`.
+        made: of a photograph once, of a video frame by frame, the time and the columns of each face; it may end in
+            :class:`ops.images.BadImage` or :class:`ops.videos.BadVideo`.
+    """
+    known = item.payload
+    rows: list[Row] = []
+    try:
+        for time, told in made:
+            frame = fingerprint(known["content"], time)
+            rows += [row(item, known["source"], frame=frame, time=time, **columns) for columns in told]
+    except images.BadImage as error:
+        rows.append(refusal(item, error))
+    except BadVideo as error:
+        rows.append(row(item, known["source"], status=REJECTED, reason=error.reason))
+    return rows or [row(item, known["source"], status=SKIPPED, reason=NO_FACE)]

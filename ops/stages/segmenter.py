@@ -10,7 +10,7 @@ from ops.stages.networks import COLUMNS as SHARED
 from ops.store import Column
 from ops.training import segmenter
 from ops.training.faces import read_square, stacked
-from ops.training.tasks import Score, spread
+from ops.training.tasks import Score, evened, spread
 from ops.unmasking.regions import tinted
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ops.records import Floats, Picture
     from ops.store import Row
     from ops.training.loop import OnEpoch
-    from ops.training.recipe import Recipe
+    from ops.training.recipe import SegmenterRecipe
     from ops.training.tasks import Network, Pairs
 
 COLUMNS = (
@@ -42,7 +42,7 @@ class Segment:
     output = "shares"
     code: tuple[str, ...] = ("training/segmenter.py", "stages/segmenter.py")
 
-    def __init__(self, network: Network, recipe: Recipe) -> None:
+    def __init__(self, network: Network, recipe: SegmenterRecipe) -> None:
         self.network = network
         self.recipe = recipe
 
@@ -55,7 +55,8 @@ class Segment:
     ) -> nn.Module:
         """Train, or go on, and return the averaged network."""
         how = {"size": self.recipe.size, "device": device, "autocast": autocast, "on_epoch": tell}
-        return segmenter.train(network, pairs.folder, pairs.train, work, self.recipe.schedule, **how)
+        rows = evened(pairs.train, "mask_state", self.recipe.even)
+        return segmenter.train(network, pairs.folder, rows, work, self.recipe.schedule, **how)
 
     def score(self, run: Callable[..., Floats], pairs: Pairs) -> list[Score]:
         """Judge overlap on masked squares by kind and state, and how much of bare ones is taken for mask."""

@@ -8,16 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ops import images
-from ops.faces import find_faces
+from ops.faces import NO_FACE, find_faces
 from ops.pictures import contact_sheet
 from ops.stages import digest_of, refusal
 from ops.stages.faces import BOX, ORIGIN, POSE, about, face_of
 from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, row, rows_of, write_atomic
 from ops.unmasking.moving import Sight, followed
-from ops.unmasking.regions import tinted
+from ops.unmasking.regions import eight_bit, tinted
 from ops.unmasking.unmask import NO_MASK, Care, Memory, UnmaskingError, changed_outside, unmask_all
 from ops.video_writer import write_video
 from ops.videos import BadVideo, sample_video
@@ -41,7 +39,6 @@ KINDS = (FRAMES, MASKED)
 PANEL = 480
 """Longest side of a panel in pixels."""
 
-NO_FACE = "no face found"
 MADE = (
     Column("alpha", "string", "how much of each pixel was replaced, 8-bit PNG of the picture's size; 0: not one bit"),
     Column(
@@ -120,23 +117,25 @@ def plan(
         for name, known in sorted(videos.items()):
             same = {"source": name, "picture": f"raw/{source}/{name}", "identity": known["identity"]}
             same |= {"path": str(data / "raw" / source / name), "content": known["content"], "kind": "video"}
-            items.append(Item(fingerprint(known["content"], name, dict(finder), wishes.key()), same))
+            key = fingerprint(known["content"], name, dict(finder), wishes.key())
+            items.append(Item(key, same, known["fingerprint"]))
     if MASKED in pictures:
         for output, group in masked.groupby("output", sort=True):
             worn = rows_of(group[["fingerprint", "frame", "face", "variant"]])
             wearers, first = {known["face"] for known in worn}, worn[0]
             rows = [known for known in found[first["frame"]] if known["face"] in wearers]
-            made, picture = f"{first['fingerprint']}:{first['variant']}", f"masked_faces/{source}/{output}"
             about = {"truth": rows[0]["picture"], "variant": int(first["variant"])}
-            items.append(_item(rows, made, picture, data, wishes, **about))
+            picture = f"masked_faces/{source}/{output}"
+            items.append(_item(rows, first["fingerprint"], picture, data, wishes, **about))
     return items
 
 
-def _item(rows: list[Row], made: str, picture: str, data: Path, wishes: Wishes, **about: Any) -> Item:
+def _item(rows: list[Row], parent: str, picture: str, data: Path, wishes: Wishes, **about: Any) -> Item:
     payload = {name: rows[0][name] for name in ("source", "frame", "time", "identity")} | {"picture": picture, **about}
     payload |= {"kind": "image", "path": str(data / picture), "faces": [face_of(known) for known in rows]}
     payload["truth_path"] = str(data / about["truth"]) if about else None
-    return Item(fingerprint(made, wishes.key()), payload)
+    made = f"{parent}:{about['variant']}" if about else parent
+    return Item(fingerprint(made, wishes.key()), payload, parent)
 
 
 class Maker:
@@ -173,7 +172,7 @@ class Maker:
             return _told(pixels, faces, result, {})
         files = {"output": f"{stem}.png", "alpha": f"{stem}_alpha.png"}
         write_atomic(self.folder / files["output"], images.encode_png(result.picture))
-        write_atomic(self.folder / files["alpha"], images.encode_png(_eight_bit(result)))
+        write_atomic(self.folder / files["alpha"], images.encode_png(eight_bit(result.alpha)))
         if self.wishes.panels:
             files["panels"] = f"{stem}_panels.jpg"
             sheet = side_by_side(pixels, result, truth)
@@ -260,16 +259,11 @@ class Unmask(Maker):
 
 def side_by_side(pixels: Picture, result: Result, truth: Picture | None = None) -> Picture:
     """Return a picture, its region, the completed picture and, where it is known, the true one, each with its name."""
-    panels = {"as it is": pixels, "region": tinted(pixels, _eight_bit(result)), "completed": result.picture}
+    panels = {"as it is": pixels, "region": tinted(pixels, eight_bit(result.alpha)), "completed": result.picture}
     if truth is not None:
         panels["true"] = truth
     cell = min(PANEL, max(pixels.shape[:2]))
     return contact_sheet(list(panels.values()), list(panels), columns=len(panels), cell=cell)
-
-
-def _eight_bit(result: Result) -> Picture:
-    """Return alpha rounded up, so that 0 means that a pixel is as it was."""
-    return np.ceil(result.alpha * 255).astype(np.uint8)
 
 
 def _told(pixels: Picture, faces: Sequence[Face], result: Result, files: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -193,7 +193,7 @@ def complete(square: Picture, shares: Floats, known: Row, learned: Baselines, un
     region = region_of(shares)
     filled, size = grown(region.inside), square.shape[0]
     pose = Pose(known["yaw"], known["pitch"], known["roll"])
-    made = {COMPLETED: unmasker.complete(square, filled)}
+    made = {COMPLETED: unmasker.complete(square, filled, filled & ~region.core)}
     made |= learned.completed(square, filled, baselines.mesh_of(known, size), pose)
     return {
         name: picture if name == baselines.MASKED else composed(square, picture, region)

@@ -10,6 +10,7 @@ import numpy as np
 from ops.training.alive import must_reach
 from ops.training.faces import moved, on, read_square, recoloured, stacked
 from ops.training.loop import fit
+from ops.unmasking.composition import RIM, grown, region_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from ops.records import Picture
+    from ops.records import Floats, Picture
     from ops.store import Row
     from ops.training.loop import OnEpoch, Schedule
 
@@ -35,7 +36,13 @@ EDGE = 64
 """Alpha, of 255, from which on a pixel is completed."""
 
 ROUND = 0.025
-"""Of the side, by which regions may be larger than the mask."""
+"""Of the side, by which regions without a rim may be larger than the mask."""
+
+OFF, WIDE = (-0.006, 0.018), 0.03
+"""Of the side: by how much what is not looked at reaches beyond the mask, and up to how wide the rim around it is."""
+
+RIMLESS = 0.25
+"""Share of lessons without a rim."""
 
 
 @dataclass(frozen=True)
@@ -196,11 +203,12 @@ def train(
         given, real, regions = (on(device, stacked(each)) for each in zip(*squares, strict=True))
         with autocast():
             made = network(given, regions)
-        made = real * (1 - regions) + made.float() * regions
-        missing = regions.sum((1, 2, 3)).clamp(min=1)
+        anew = regions.ceil()
+        made = real * (1 - anew) + made.float() * anew
+        missing = anew.sum((1, 2, 3)).clamp(min=1)
         told = {
-            "pixels": (((made - real).abs() * regions).sum((1, 2, 3)) / (3 * missing)).mean(),
-            "structure": (((1 - similarity(made, real)) * regions).sum((1, 2, 3)) / (3 * missing)).mean(),
+            "pixels": (((made - real).abs() * anew).sum((1, 2, 3)) / (3 * missing)).mean(),
+            "structure": (((1 - similarity(made, real)) * anew).sum((1, 2, 3)) / (3 * missing)).mean(),
         }
         total = weights.pixels * told["pixels"] + weights.structure * told["structure"]
         if apart is not None:
@@ -208,10 +216,10 @@ def train(
                 told["features"] = apart(made, real)
             total = total + weights.features * told["features"]
         looks = {
-            "whole": (whole, (real, made, regions), weights.whole, weights.whole_from),
+            "whole": (whole, (real, made, anew), weights.whole, weights.whole_from),
             "close": (
                 close,
-                tuple(close_look(each, regions) for each in (real, made, regions)),
+                tuple(close_look(each, anew) for each in (real, made, anew)),
                 weights.close,
                 weights.close_from,
             ),
@@ -221,7 +229,7 @@ def train(
                 told[f"{name}_learns"] = adversary.learn(*views)
             if way >= begins:
                 told[name] = adversary.against(*views[1:])
-                if name not in reached and bool(regions.any()):
+                if name not in reached and bool(anew.any()):
                     must_reach(told[name], network, f"the adversary of the {name} picture")
                     reached.add(name)
                 total = total + weight * told[name]
@@ -235,24 +243,38 @@ def train(
 
 
 def _drawn(folder: Path, bare: Row, other: Row, size: int, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
-    """Return a face as it is given, the bare one, and a hard region, moved and coloured alike.
+    """Return a face as it is given, the bare one, and a region, moved and coloured alike.
 
     Given is the face with the mask on: its shadow and its straps lie beside the region in use, too. The region is that
-    of the mask and up to :data:`ROUND` more all around, as segmenters are not exact.
+    of the mask and a rim around it, which may be looked at; or that of the mask and a little more, without a rim. As
+    segmenters are not exact, now and then the rim shows a bit of mask.
     """
     import cv2
 
     pixels, own = read_square(folder, bare, size)
     worn, alpha = (pixels, own) if other is bare else read_square(folder, other, size)
     worn, pixels, alpha = moved(rng, worn, pixels, alpha)
-    around = 2 * round(rng.uniform(0, ROUND * size)) + 1
-    region = cv2.dilate((alpha >= EDGE).astype(np.uint8) * 255, np.ones((around, around), np.uint8))
+    inside = (alpha >= EDGE).astype(np.uint8)
+    within, beyond = (cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for part in (inside, 1 - inside))
+    away = beyond - within if inside.any() else np.full(inside.shape, np.float32(2 * size))
+    rimless = rng.random() < RIMLESS
+    unseen, rim = (rng.uniform(0, ROUND), 0.0) if rimless else (rng.uniform(*OFF), rng.uniform(0, WIDE))
+    region = np.where(away <= unseen * size, 1, np.where(away <= (unseen + rim) * size, RIM, 0)) * 255
     both = recoloured(np.vstack([worn, pixels]), rng)
-    return [both[:size], both[size:], np.asarray(region, np.uint8)]
+    return [both[:size], both[size:], region.astype(np.uint8)]
 
 
-def hidden(folder: Path, bare: Row, other: Row, size: int) -> tuple[Picture, NDArray[np.uint8]]:
-    """Return a bare face and the hard region, of 0 and 255, that ``other`` gives."""
+def asked(folder: Path, bare: Row, other: Row, size: int) -> tuple[Picture, Floats, Picture, NDArray[np.bool_]]:
+    """Return what ``other`` asks for as in use: a face as it is given, its region, the bare face, and what is judged.
+
+    Returns:
+        ``(size, size, 3)``; ``(size, size)`` as completers take it; ``(size, size, 3)``; and ``(size, size)``, without
+        what is completed around the mask.
+    """
     pixels, own = read_square(folder, bare, size)
-    alpha = own if other is bare else read_square(folder, other, size)[1]
-    return pixels, np.where(alpha >= EDGE, 255, 0).astype(np.uint8)
+    if other is bare:
+        return pixels, (own >= EDGE).astype(np.float32), pixels, own >= EDGE
+    worn, alpha = read_square(folder, other, size)
+    region = region_of(alpha.astype(np.float32) / np.float32(255))
+    missing = np.where(region.core, 1, RIM * grown(region.inside)).astype(np.float32)
+    return worn, missing, pixels, alpha >= EDGE

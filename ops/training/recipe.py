@@ -29,6 +29,7 @@ class Recipe:
         every: of so many epochs one has its weights put away as well; 0 for none.
         precision: ``float32``, ``bfloat16``, or ``auto``: the latter where CPU or GPU compute in it.
         seed: of everything drawn.
+        start: path of the ``weights.pt`` of a training to go on from; empty for weights that the seed draws.
     """
 
     size: int = 128
@@ -43,6 +44,7 @@ class Recipe:
     every: int = 0
     precision: str = "auto"
     seed: int = 0
+    start: str = ""
 
     def __post_init__(self) -> None:
         for name, values in {"keep": KEPT, "precision": PRECISIONS}.items():
@@ -56,6 +58,25 @@ class Recipe:
     def schedule(self) -> Schedule:
         """How long and how fast."""
         return Schedule(**{field.name: getattr(self, field.name) for field in fields(Schedule)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterRecipe(Recipe):
+    """How to train a segmenter: besides, how often it sees what is rare.
+
+    Attributes:
+        even: in [0, 1], how far rare states of masks are brought up to the most frequent one: 0, squares are seen as
+            often as they are; 1, all states equally often.
+    """
+
+    lr: float = 2e-3
+    average: float = 0.99
+    even: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.even <= 1:
+            raise ValueError(f"even is {self.even}; use 0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True)

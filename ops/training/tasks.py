@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -129,6 +130,19 @@ def summary(scores: Sequence[Score]) -> dict[str, Any]:
 def best_of(epochs: Sequence[Mapping[str, float]], judge: str) -> int:
     """Return the epoch, from 1 on, that was best by a figure of which more is better; the earliest of equals."""
     return int(max(epochs, key=lambda known: known[f"val/{judge}"])["epoch"])
+
+
+def evened(rows: Sequence[Row], by: str, share: float) -> list[Row]:
+    """Return rows, those of rare values several times, so that all values come closer to being equally frequent.
+
+    Args:
+        rows: of the pairs' manifest.
+        by: column whose values are counted; what has none there is left as it is.
+        share: 0 leaves all as it is, 1 brings every value up to the most frequent one.
+    """
+    counts = Counter(known[by] for known in rows if known[by])
+    times = {value: round((max(counts.values()) / count) ** share) for value, count in counts.items()}
+    return [known for known in rows for _ in range(times.get(known[by], 1))]
 
 
 def spread(rows: Sequence[Any], count: int) -> list[Any]:

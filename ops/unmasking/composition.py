@@ -24,11 +24,17 @@ beside it; narrower regions leave the mask's rim to be seen, and its colour on t
 RING = 0.008
 """Width of the ring around a region on which colours are matched; it is completed, too, and costs as much."""
 
+SURE = 0.012
+"""Of what is added to a region all around: so far a mask may reach, and no further than its shadow from there on."""
+
 EDGE = 0.012
 """Standard deviation of the blur between what is matched as face and what is matched as backdrop."""
 
 ISLAND, HOLE = 0.02, 0.04
 """Of the largest part's area: smaller parts are dropped, smaller holes filled; a strap around a cheek is no hole."""
+
+RIM = 0.5
+"""What tells a completer that something is to be made anew and may be looked at; 1 is for what it must not see."""
 
 CELLS = 40
 """Cells along the longer side of the grid on which differences of colour are spread."""
@@ -53,6 +59,17 @@ class Region:
     alpha: Floats
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Covered(Region):
+    """What a mask covers is to be completed, and a rim around it, which completers may look at.
+
+    Attributes:
+        core: ``(h, w)``, the part of ``inside`` that may show the mask itself.
+    """
+
+    core: NDArray[np.bool_]
+
+
 def region_of(
     shares: Floats,
     *,
@@ -62,7 +79,7 @@ def region_of(
     feather: float = FEATHER,
     side: float | None = None,
     within: NDArray[np.bool_] | None = None,
-) -> Region:
+) -> Covered:
     """Return the region to complete: thresholded, without islands and holes, eroded, dilated, its edge feathered.
 
     Args:
@@ -78,11 +95,12 @@ def region_of(
     found = _whole(shares >= threshold)
     eroded = found & (_depth(found) > erode * unit)
     if not eroded.any():
-        return Region(eroded, np.zeros(shares.shape, np.float32))
-    inside = eroded | (_depth(~eroded) <= dilate * unit)
+        return Covered(eroded, np.zeros(shares.shape, np.float32), eroded)
+    away = _depth(~eroded)
+    inside = away <= dilate * unit
     inside = inside if within is None else inside & within
     rise = np.clip(_depth(inside) / np.float32(feather * unit + 1), 0, 1)
-    return Region(inside, rise * rise * (3 - 2 * rise))
+    return Covered(inside, rise * rise * (3 - 2 * rise), inside & (away <= SURE * unit))
 
 
 def grown(inside: NDArray[np.bool_], *, side: float | None = None, by: float = RING) -> NDArray[np.bool_]:

@@ -72,6 +72,11 @@ def _strokes(canvas: NDArray[np.uint8], points: NDArray[np.float64], rng: np.ran
         cv2.polylines(canvas, [way.round().astype(np.int32)], False, (1,), thick)
 
 
+def eight_bit(alpha: Floats) -> NDArray[np.uint8]:
+    """Return an alpha in [0, 1] as 8 bits, rounded up, so that 0 means that a pixel is as it was."""
+    return np.ceil(alpha * 255).astype(np.uint8)
+
+
 def tinted(pixels: Picture, region: NDArray[np.uint8], tint: tuple[int, int, int] = (0, 200, 90)) -> Picture:
     """Return a picture with a region, 8-bit, shown in colour."""
     share = region[..., None].astype(np.float32) / 255 * 0.5

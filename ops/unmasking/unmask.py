@@ -43,8 +43,8 @@ class Unmasker(Protocol):
     def shares(self, square: Picture) -> Floats:
         """Return ``(h, w)`` probabilities of a mask."""
 
-    def complete(self, square: Picture, region: NDArray[np.bool_]) -> Picture:
-        """Return the square with its region filled; what is in the region is not looked at."""
+    def complete(self, square: Picture, region: NDArray[np.bool_], rim: NDArray[np.bool_] | None = None) -> Picture:
+        """Return the square with its region filled; what is in the region, but for its rim, is not looked at."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,11 @@ def unmask(
     inner = np.pad(np.ones((view.size - 2 * border,) * 2, np.float32), border)
     within = view.back(inner) > HALF
     region = region_of(np.asarray(view.back(shares), np.float32), **edge, side=view.side, within=within)
-    filled = framed(grown(region.inside, side=view.side).astype(np.uint8) * 255, view.matrix, view.size) > 0
-    completed = unmasker.complete(square, filled)
+    filled, core = (
+        framed(part.astype(np.uint8) * 255, view.matrix, view.size) > 0
+        for part in (grown(region.inside, side=view.side), region.core)
+    )
+    completed = unmasker.complete(square, filled, filled & ~core)
     if before:
         mixed = care.steady * before.completed.astype(np.float32) + (1 - care.steady) * completed
         both = (filled & before.filled)[..., None]

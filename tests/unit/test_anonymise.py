@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ops import images
-from ops.anonymising.anonymise import CUTS, NO_FACE, AnonymisingError, Look, anonymise, covered_region, same_inside
+from ops.anonymising.anonymise import CUTS, AnonymisingError, Look, anonymise, covered_region, same_inside
 from ops.anonymising.mesh_shape import MeshShape
 from ops.anonymising.obscuring import OBSCURERS, obscure
 from ops.anonymising.outline import hull81, oval
@@ -14,6 +14,7 @@ from ops.anonymising.rendering import STYLES, Window, draw_mesh, normals_of
 from ops.anonymising.selection import Selection, Square, cut_out, drawn, reason_against, seen_in, square_around
 from ops.anonymising.shape import PosedMesh, ShapeError
 from ops.anonymising.sight import Sight, look
+from ops.faces import NO_FACE
 from ops.geometry import canonical_mesh
 from ops.mannequin import mannequin
 from ops.records import Box, Detection, Pose

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ops.unmasking.composition import DILATE, composed, grown, region_of
+from ops.unmasking.composition import DILATE, SURE, composed, grown, region_of
 
 SIZE = 256
 
@@ -18,6 +18,15 @@ def test_a_region_is_what_was_found_and_a_rim_of_the_same_share_at_every_size(si
     region = region_of(0.9 * disc(size, size / 2, size / 2, size / 4))
     across = region.inside[size // 2].sum() / size
     assert across == pytest.approx(0.5 + 2 * DILATE, abs=0.025)
+
+
+def test_around_what_may_show_the_mask_is_a_rim_that_shows_the_face():
+    found = disc(SIZE, 128, 128, 60)
+    region = region_of(found, erode=0)
+    assert region.core[found > 0].all() and region.inside[region.core].all()
+    wide = [part[128].sum() / SIZE for part in (region.core, region.inside)]
+    assert wide == pytest.approx([120 / SIZE + 2 * SURE, 120 / SIZE + 2 * DILATE], abs=0.01)
+    assert (region_of(found, erode=0, dilate=0).core == region_of(found, erode=0, dilate=0).inside).all()
 
 
 def test_the_soft_edge_lies_inside_and_the_middle_is_replaced_whole():

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,10 @@ from assets_defs.checks import runs_as_trained
 from ops import images
 from ops.stages import completer, segmenter
 from ops.stages.networks import BEST, COLUMNS, CURVES, EPOCHS, SHEET, UNPROVEN, WEIGHTS, deviation, load, make, plan
-from ops.store import Dataset
+from ops.store import Dataset, file_md5
 from ops.training.onnx_files import to_onnx
-from ops.training.recipe import CompleterRecipe, Recipe
-from ops.training.tasks import Task, read_pairs
+from ops.training.recipe import CompleterRecipe, SegmenterRecipe
+from ops.training.tasks import Task, evened, read_pairs
 from resources import networks
 from resources.compute import Local
 from resources.tracking import CHALLENGER, Tracking, local_uri
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 
 def segment(**more) -> segmenter.Segment:
-    return segmenter.Segment(networks.segmenter(), Recipe(**SMALL | {"lr": 5e-3} | more))
+    return segmenter.Segment(networks.segmenter(), SegmenterRecipe(**SMALL | {"lr": 5e-3} | more))
 
 
 def complete(**more) -> completer.Complete:
@@ -136,7 +137,7 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from ops.store import Dataset
+from ops.store import Dataset, file_md5
 from resources.tracking import TrackedRun
 from tests.unit import test_networks
 log = TrackedRun.epoch
@@ -176,6 +177,38 @@ def test_what_is_trained_is_not_trained_again(made, pairs):
     assert {path: path.stat().st_mtime_ns for path in made["segmenter"].folder.rglob("*")} == before
     (other,) = plan(segment(epochs=4), read_pairs(pairs))
     assert other.fingerprint != made["segmenter"].read()["fingerprint"][0]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_training_goes_on_from_another_ones_weights(made, pairs, tmp_path, name):
+    weights, (task, columns) = made[name].folder / WEIGHTS, TASKS[name]
+    asked = task(start=str(weights), epochs=1, lr=1e-5)
+    before, after = (plan(each, read_pairs(pairs))[0].fingerprint for each in (task(epochs=1, lr=1e-5), asked))
+    assert before != after
+    dataset = Dataset(tmp_path / name, columns)
+    train_of = {"device": "cpu", "track": unrecorded, "mapper": Local(1)}
+    make(dataset, read_pairs(pairs), tmp_path / "training", asked, **train_of)
+    old, new = (load(asked, folder / WEIGHTS).state_dict() for folder in (made[name].folder, dataset.folder))
+    learned = [key for key in old if "running" not in key and "num" not in key]
+    assert all(torch.allclose(old[key], new[key], atol=1e-3) for key in learned)
+    card = json.loads((dataset.folder / f"{name}.json").read_text())
+    assert card["start_md5"] == file_md5(weights)
+
+    (tmp_path / "text.pt").write_text("no")
+    for wrong in (
+        tmp_path / "text.pt",
+        made[{"segmenter": "completer", "completer": "segmenter"}[name]].folder / WEIGHTS,
+    ):
+        with pytest.raises(ValueError, match="can't be started from"):
+            make(dataset, read_pairs(pairs), tmp_path / "training", task(start=str(wrong)), **train_of)
+
+
+def test_rare_states_are_seen_more_often():
+    rows = [{"state": state, "n": n} for state, count in (("worn", 16), ("off", 4), (None, 3)) for n in range(count)]
+    counts = {share: Counter(known["state"] for known in evened(rows, "state", share)) for share in (0, 0.5, 1)}
+    assert counts[0] == {"worn": 16, "off": 4, None: 3}
+    assert counts[0.5] == {"worn": 16, "off": 8, None: 3}
+    assert counts[1] == {"worn": 16, "off": 16, None: 3}
 
 
 def test_figures_of_what_was_trained_on_are_told_to_prove_nothing(tmp_path):

@@ -14,6 +14,7 @@ from ops.training import completer, segmenter
 from ops.training.completer import Adversary, Weights, close_look
 from ops.training.faces import moved, recoloured
 from ops.training.loop import Schedule
+from ops.unmasking.composition import RIM
 
 SIZE = 32
 
@@ -150,6 +151,15 @@ def test_a_completer_keeps_every_known_pixel_and_looks_at_none_that_is_missing()
         other = generator(torch.where(regions > 0, torch.rand(1, 3, SIZE, SIZE), pictures), regions)
     known = regions.expand(-1, 3, -1, -1) == 0
     assert torch.equal(made[known], pictures[known]) and torch.equal(made, other)
+
+    regions[..., 8:10, 8:22] = RIM
+    with torch.no_grad():
+        made = generator(pictures, regions)
+        other = generator(torch.where(regions == RIM, torch.rand(1, 3, SIZE, SIZE), pictures), regions)
+    missing = regions.expand(-1, 3, -1, -1) == 1
+    assert not torch.equal(made[missing], other[missing]), "the rim is looked at"
+    rim = regions.expand(-1, 3, -1, -1) == RIM
+    assert not torch.isclose(made[rim], pictures[rim]).any(), "and made anew"
 
 
 def test_a_completer_learns_to_fill_what_is_missing(squares, tmp_path):

@@ -147,6 +147,9 @@ def test_an_unmasker_gives_what_its_networks_give_at_any_size(unmasker, worn):
     made = unmasker.complete(square, region)
     assert made.shape == square.shape and made.dtype == np.uint8
     assert np.abs(made[90:130, 50:110].astype(int) - SKIN).max() <= 1
+    rim = region.copy()
+    rim[85:135, 45:115] = False
+    assert (unmasker.complete(square, region, rim)[90:130, 50:110] == made[90:130, 50:110]).all()
     again = pickle.loads(pickle.dumps(unmasker))  # noqa: S301
     assert (again.complete(square, region) == made).all() and len(again.check()) == 2
 
