@@ -1,23 +1,27 @@
 """The detection group: annotated boxes of all sources in, splits and detectors out."""
 
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import dagster as dg
 
-from assets_defs import checks, sheets
-from assets_defs.config import (
+from assets_defs import sheets
+from assets_defs.checks import common as common_checks
+from assets_defs.checks import detection as checks
+from assets_defs.faces import CONTENT_CHANGED, SOURCES, described, frames, largest, masked_faces
+from assets_defs.resources import Compute, Models, Tracking, Workspace
+from assets_defs.results import earlier, made_with, progress, recorded
+from assets_defs.settings.detection import (
     AnnotatedScenesConfig,
     DetectorReportConfig,
     MaskDetectionsConfig,
     MaskDetectorConfig,
     YoloSplitsConfig,
 )
-from assets_defs.faces import CONTENT_CHANGED, SOURCES, described, frames, largest, masked_faces
-from assets_defs.resources import Compute, Models, Tracking, Workspace
-from assets_defs.results import earlier, progress, recorded
 from ops.detection.annotations import class_map
 from ops.detection.promotion import Floor
 from ops.detection.shots import read_shots
@@ -56,6 +60,14 @@ def of_all_sources(name: str, *kinds: str, blocking: str, warning: str | None = 
     return {**shared, "automation_condition": ON_ALL_SOURCES}
 
 
+def planned_scenes(workspace: Workspace, settings: Mapping[str, Any]) -> scene_stage.Plan:
+    """Return what ``annotated_scenes`` has to judge, by the annotation files that lie there now."""
+    table, first_pixel = class_map(settings["classes"]), settings["voc_first_pixel"]
+    return scene_stage.plan(
+        workspace.folder, workspace.sources(), table, first_pixel=first_pixel, bare=settings["bare"]
+    )
+
+
 @dg.asset(
     deps=[frames, masked_faces],
     **of_all_sources("annotated_scenes", blocking="boxes_inside", warning="class_counts")
@@ -69,12 +81,9 @@ def annotated_scenes(
     One row a box, cut off at the picture's edge; what can't be used is a row with a reason. A picture without a box
     keeps a row.
     """
-    dataset = workspace.dataset("annotated_scenes", columns=scene_stage.COLUMNS)
-    table = class_map(config.classes)
-    wanted = scene_stage.plan(
-        workspace.folder, workspace.sources(), table, first_pixel=config.voc_first_pixel, bare=config.bare
-    )
-    work = partial(scene_stage.Judge, workspace.folder, table)
+    dataset = workspace.dataset("annotated_scenes", "", scene_stage.COLUMNS, made_with(config))
+    wanted = planned_scenes(workspace, config.model_dump())
+    work = partial(scene_stage.Judge, workspace.folder, class_map(config.classes))
     # one process: to judge a box takes less than to hand it over
     report = dataset.build(wanted.items, work, Local(1), refused=wanted.told, progress=progress("annotated_scenes"))
     report = replace(report, notes=(*report.notes, *wanted.notes))
@@ -96,7 +105,7 @@ def yolo_splits(
     Split by person, video, near-duplicate picture and face before anything is made up; pictures with pasted faces and
     with drawn masks are for training alone.
     """
-    dataset = workspace.dataset("yolo_splits", columns=split_stage.COLUMNS)
+    dataset = workspace.dataset("yolo_splits", "", split_stage.COLUMNS, made_with(config))
     scenes = workspace.dataset("annotated_scenes").read(status=DONE)
     shots = read_shots(scenes, workspace.everywhere("frames"))
     limit = int(max(scenes["width"] * scenes["height"], default=0))
@@ -111,7 +120,7 @@ def yolo_splits(
     told = [*shots.told, *split.told]
     report = dataset.build(items, work, compute.mapper(), refused=told, also=files, progress=progress("yolo_splits"))
     written = read_written(dataset.folder, rows_of(dataset.read(status=DONE)), max_pixels=limit)
-    found = [checks.no_leak(written), checks.class_balance(dataset)]
+    found = [common_checks.no_leak(written), checks.class_balance(dataset)]
     sheet = sheets.of_splits(dataset, max_pixels=limit)
     return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet)
 
@@ -132,12 +141,13 @@ def mask_detector(
 
     A training that was killed goes on where it was. A new version is the challenger until its report makes it champion.
     """
-    dataset = workspace.dataset("mask_detector", columns=detector_stage.COLUMNS)
     splits = workspace.dataset("yolo_splits")
     known = splits.read(["width", "height"], status=DONE)
     limit = int(max(known["width"] * known["height"], default=0))
     settings = config.model_dump()
     start = start_weights(settings.pop("start"), config.size)
+    learned = made_with(config, {start.name: start.sha256})
+    dataset = workspace.dataset("mask_detector", "", detector_stage.COLUMNS, learned)
     report = detector_stage.make(
         dataset,
         splits.folder,
@@ -170,18 +180,22 @@ def detector_report(
 
     Average precision with intervals, curves, confusion, sizes, mistakes and the worst cases; the champion's ONNX.
     """
-    dataset = workspace.dataset("detector_report", columns=report_stage.COLUMNS)
     splits, trained = (workspace.dataset(asset) for asset in ("yolo_splits", "mask_detector"))
     known = splits.read(status=DONE)
     limit = int(max(known["width"] * known["height"], default=0))
     store = tracking.store(workspace)
     path, present = to_beat(store, trained.folder)
     detectors = contenders(trained.folder / report_stage.ONNX, path)
-    items = report_stage.plan(rows_of(known), {name: file_md5(each.path) for name, each in detectors.items()})
+    versions = {name: file_md5(each.path) for name, each in detectors.items()}
+    dataset = workspace.dataset("detector_report", "", report_stage.COLUMNS, made_with(config, versions))
+    items = report_stage.plan(rows_of(known), versions)
     work = partial(report_stage.Find, splits.folder, detectors, max_pixels=limit)
     floor = Floor(**config.model_dump())
     files = report_stage.files(splits.folder, trained.folder, present, floor, max_pixels=limit)
-    report = dataset.build(items, work, compute.mapper(), also=files, progress=progress("detector_report"))
+    opened = {each.path: versions[name] for name, each in detectors.items()}
+    report = dataset.build(
+        items, work, compute.mapper(), models=opened, also=files, progress=progress("detector_report")
+    )
     report = replace(report, notes=(*report.notes, *log_report(store, dataset.folder, present)))
     found = [checks.beats_floor(dataset), checks.beats_champion(dataset)]
     sheet = sheets.of_report(dataset, splits, max_pixels=limit)
@@ -203,18 +217,22 @@ def mask_detections(
 ) -> dg.MaterializeResult:
     """Who wears a mask, and how, in every frame of a source: the champion's boxes, pictures and videos with them."""
     source = context.partition_key
-    dataset = workspace.dataset("mask_detections", source, detection_stage.COLUMNS)
     best = workspace.dataset("detector_report").folder
     wishes = detection_stage.wishes_of(best, **config.model_dump())
+    with_it = made_with(config, {detection_stage.ONNX: wishes.detector})
+    dataset = workspace.dataset("mask_detections", source, detection_stage.COLUMNS, with_it)
     pictures = workspace.dataset("frames", source)
     limit = largest(pictures)
     items = detection_stage.plan(pictures.read(status=DONE), workspace.folder, source, wishes)
     work = partial(
         detection_stage.Find, dataset.folder, models.masks(best / detection_stage.ONNX), wishes, max_pixels=limit
     )
-    known = set(dataset.read(["fingerprint"])["fingerprint"]) if dataset.manifest.is_file() else set()
+    known: set[str] = set()
+    with suppress(OSError):  # there is no manifest, or a damaged one
+        known = set(dataset.read(["fingerprint"])["fingerprint"])
     start = time.perf_counter()
-    report = dataset.build(items, work, compute.mapper(), progress=progress(f"mask_detections {source}"))
+    opened = {best / detection_stage.ONNX: wishes.detector}
+    report = dataset.build(items, work, compute.mapper(), models=opened, progress=progress(f"mask_detections {source}"))
     seconds = time.perf_counter() - start
     rows = dataset.read(["fingerprint", "frame", "status", "label"])
     figures = detection_stage.rates(rows)

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets_defs import checks, sheets
-from assets_defs.config import ExpressionEditsConfig, ExpressionRegionsConfig, section
+from assets_defs import sheets
+from assets_defs.checks import common as common_checks
+from assets_defs.checks import described_as
+from assets_defs.checks import expression as checks
+from assets_defs.config import section
 from assets_defs.faces import SOURCES, described, face_geometry, frames, largest
 from assets_defs.resources import Compute, Models, Workspace
-from assets_defs.results import progress, recorded
+from assets_defs.results import made_with, progress, recorded
+from assets_defs.settings.expression import ExpressionEditsConfig, ExpressionRegionsConfig
 from ops.expressions.asking import Care, Wish
 from ops.expressions.state import Limits
 from ops.stages import expression_edits as edit_stage
@@ -22,7 +26,7 @@ from resources.expressions import Editors, diffusion_of, editors
 from resources.haar_smile import HaarSmile
 from resources.states import mesh_states
 
-BLOCKING = {name: getattr(checks, name).__doc__ for name in ("outside_untouched", "same_person")}
+BLOCKING = {name: described_as(name) for name in ("outside_untouched", "same_person")}
 """Checks of edits, and what they say."""
 
 
@@ -40,8 +44,8 @@ def expression_regions(
 ) -> dg.MaterializeResult:
     """Every face's open and closed eyes and its smile, by mesh and blendshapes, and the regions of eyes and mouth."""
     source, settings = context.partition_key, config.model_dump()
-    dataset = workspace.dataset("expression_regions", source, region_stage.COLUMNS)
     senses = _senses(settings.pop("blendshapes"), settings.pop("beside"), models)
+    dataset = workspace.dataset("expression_regions", source, region_stage.COLUMNS, made_with(config, senses.versions))
     limits = Limits(settings.pop("closed"), settings.pop("smiling"))
     wishes = region_stage.Wishes(limits, **settings)
     faces = workspace.dataset("face_geometry", source).read(status=DONE)
@@ -77,16 +81,20 @@ def expression_edits(
     A face that needs nothing, or of which nothing good comes, is left alone, and the manifest says why.
     """
     source = context.partition_key
-    dataset = workspace.dataset("expression_edits", source, edit_stage.COLUMNS)
     kit, wishes = _editing(config, models)
+    dataset = workspace.dataset("expression_edits", source, edit_stage.COLUMNS, made_with(config, kit.versions()))
     tables = [workspace.dataset(name, source) for name in ("frames", "face_geometry", "expression_regions")]
     limit = largest(tables[0])
     shots, faces, states = (table.read(status=DONE) for table in tables)
     items = edit_stage.plan(shots, faces, states, workspace.folder, source, wishes=wishes)
     work = partial(edit_stage.Express, dataset.folder, kit, wishes, max_pixels=limit)
-    report = dataset.build(items, work, compute.mapper(), progress=progress(f"expression_edits {source}"))
+    completer = kit.completer.path
+    opened = {completer: wishes.kit["completer"]} if completer.is_file() else {}
+    report = dataset.build(
+        items, work, compute.mapper(), models=opened, progress=progress(f"expression_edits {source}")
+    )
     found = [
-        checks.outside_untouched(dataset, workspace.folder, max_pixels=limit),
+        common_checks.outside_untouched(dataset, workspace.folder, max_pixels=limit),
         checks.same_person(dataset, tables[1], workspace.folder, kit.judge, wishes.care.floor, max_pixels=limit),
     ]
     sheet = sheets.of_edits(dataset, workspace.folder, max_pixels=limit)

@@ -6,17 +6,14 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from assets_defs import checks, sheets
-from assets_defs.config import (
-    ROOT,
-    AlignedCropsConfig,
-    FaceGeometryConfig,
-    FramesConfig,
-    MaskedFacesConfig,
-    code_version,
-)
+from assets_defs import sheets
+from assets_defs.checks import common as common_checks
+from assets_defs.checks import described_as
+from assets_defs.checks import faces as checks
+from assets_defs.config import ROOT, code_version
 from assets_defs.resources import Compute, Models, Workspace
-from assets_defs.results import progress, recorded
+from assets_defs.results import made_with, progress, recorded
+from assets_defs.settings.faces import AlignedCropsConfig, FaceGeometryConfig, FramesConfig, MaskedFacesConfig
 from ops.alignment import resolve_styles
 from ops.masking import chosen
 from ops.stages import crops as crop_stage
@@ -41,7 +38,7 @@ def largest(frames: Dataset) -> int:
 def described(name: str, group: str, kinds: set[str], blocking: str, warning: str | None) -> dict[str, Any]:
     """Return what every asset has, with its checks."""
     specs = [
-        dg.AssetCheckSpec(check, asset=name, blocking=check == blocking, description=getattr(checks, check).__doc__)
+        dg.AssetCheckSpec(check, asset=name, blocking=check == blocking, description=described_as(check))
         for check in (blocking, warning)
         if check
     ]
@@ -71,7 +68,7 @@ def frames(
     Files that can't be decoded are rows with a reason, repeated content is told, nothing raw is copied.
     """
     source = context.partition_key
-    dataset = workspace.dataset("frames", source, frame_stage.COLUMNS)
+    dataset = workspace.dataset("frames", source, frame_stage.COLUMNS, made_with(config))
     items, told = frame_stage.plan(workspace.raw(source), **config.model_dump())
     work = partial(frame_stage.Decode, dataset.folder, fps=config.fps, max_pixels=config.max_pixels)
     report = dataset.build(items, work, compute.mapper(), refused=told, progress=progress(f"frames {source}"))
@@ -90,8 +87,8 @@ def face_geometry(
 ) -> dg.MaterializeResult:
     """Every face of every frame: box, score, five points, mesh of 468 points, pose, sharpness, identity."""
     source = context.partition_key
-    dataset = workspace.dataset("face_geometry", source, face_stage.COLUMNS)
     finder = models.faces(config.detector, config.landmarker)
+    dataset = workspace.dataset("face_geometry", source, face_stage.COLUMNS, made_with(config, finder.versions()))
     limits: dict[str, Any] = {"min_score": config.min_score, "max_faces": config.max_faces}
     pictures = workspace.dataset("frames", source)
     limit = largest(pictures)
@@ -112,7 +109,7 @@ def masked_faces(
 ) -> dg.MaterializeResult:
     """Every frame with its faces wearing drawn masks, n variants each: pictures, alpha, regions and all parameters."""
     source = context.partition_key
-    dataset = workspace.dataset("masked_faces", source, mask_stage.columns())
+    dataset = workspace.dataset("masked_faces", source, mask_stage.columns(), made_with(config))
     wishes = {name: getattr(config, name) for name in ("kinds", "colours", "patterns", "states")}
     own = ROOT / config.garments if config.garments else None
     settings = chosen(config.preset, seed=config.seed, garments=own, fit=tuple(config.fit), **wishes)
@@ -129,7 +126,7 @@ def masked_faces(
         also=partial(mask_stage.logs, unseen),
         progress=progress(f"masked_faces {source}"),
     )
-    found = [checks.covers_what_it_claims(dataset, max_pixels=limit), checks.variety(dataset)]
+    found = [checks.covers_what_it_claims(dataset, max_pixels=limit), common_checks.variety(dataset)]
     sheet = sheets.of_outputs(dataset, "kind", max_pixels=limit)
     return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet)
 
@@ -140,7 +137,7 @@ def aligned_crops(
 ) -> dg.MaterializeResult:
     """Every face cut out and aligned in each wanted crop style, bare and masked, with its 2x3 matrix and residual."""
     source = context.partition_key
-    dataset = workspace.dataset("aligned_crops", source, crop_stage.COLUMNS)
+    dataset = workspace.dataset("aligned_crops", source, crop_stage.COLUMNS, made_with(config))
     styles = resolve_styles(config.styles)
     shape: dict[str, Any] = {"styles": styles, "size": config.size, "quality": config.quality}
     geometry = workspace.dataset("face_geometry", source)

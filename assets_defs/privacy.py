@@ -4,12 +4,13 @@ from functools import partial
 
 import dagster as dg
 
-from assets_defs import checks, sheets
-from assets_defs.config import DigitalMasksConfig, ReidentificationReportConfig
+from assets_defs import sheets
+from assets_defs.checks import privacy as checks
 from assets_defs.detection import ON_ALL_SOURCES
 from assets_defs.faces import SOURCES, described, face_geometry, frames, largest
 from assets_defs.resources import Compute, Models, Workspace
-from assets_defs.results import progress, recorded
+from assets_defs.results import made_with, progress, recorded
+from assets_defs.settings.privacy import DigitalMasksConfig, ReidentificationReportConfig
 from assets_defs.unmasking import unmasked_faces
 from ops.anonymising.anonymise import Look
 from ops.anonymising.selection import Selection
@@ -38,12 +39,13 @@ def digital_masks(
     Of a picture in which a face has no mesh nothing is written, and the manifest says why.
     """
     source, settings = context.partition_key, config.model_dump()
-    dataset = workspace.dataset("digital_masks", source, mask_stage.COLUMNS)
     finder = models.faces(settings.pop("detector"), settings.pop("landmarker"))
     shape = face_shape(*(settings.pop(name) for name in ("shape", "flame", "flame_landmarks")))
     judge = embedder(settings.pop("identity"))
     how, least, size = Look(settings.pop("style"), settings.pop("cut")), settings.pop("least"), settings.pop("size")
     told = shape.versions(), judge.sha256 if judge else "none"
+    versions = finder.versions() | {"shape": " ".join(told[0]), "identity": told[1]}
+    dataset = workspace.dataset("digital_masks", source, mask_stage.COLUMNS, made_with(config, versions))
     wishes = mask_stage.Wishes(how, Selection(**settings), least, size, *told)
     pictures, faces = (workspace.dataset(name, source) for name in ("frames", "face_geometry"))
     limit = largest(pictures)
@@ -52,7 +54,12 @@ def digital_masks(
     )
     work = partial(mask_stage.DigitalMask, dataset.folder, shape, finder, judge, wishes, max_pixels=limit)
     report = dataset.build(
-        items, work, compute.mapper(), refused=left_out, progress=progress(f"digital_masks {source}")
+        items,
+        work,
+        compute.mapper(),
+        refused=left_out,
+        models={judge.path: judge.sha256} if judge else {},
+        progress=progress(f"digital_masks {source}"),
     )
     found = [checks.fail_closed(dataset, faces, workspace.folder, max_pixels=limit)]
     sheet = sheets.of_digital_masks(dataset, max_pixels=limit)
@@ -72,9 +79,10 @@ def reidentification_report(
     Rank-1, rank-5, mean rank and verification with intervals over people; failures both left out and taken for
     recognised; CMC curves.
     """
-    dataset = workspace.dataset("reidentification_report", columns=report_stage.COLUMNS)
     settings = config.model_dump()
     embed, seed = embedder(settings.pop("identity")), settings.pop("seed")
+    judged = made_with(config, {"identity": embed.sha256 if embed else "none"})
+    dataset = workspace.dataset("reidentification_report", "", report_stage.COLUMNS, judged)
     faces, completed, pictures = (workspace.everywhere(name) for name in ("face_geometry", "unmasked_faces", "frames"))
     limit = int(max(pictures["width"] * pictures["height"], default=0))
     masks = rows_of(workspace.everywhere("digital_masks", None))

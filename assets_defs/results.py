@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from tqdm import tqdm
 
-from assets_defs.config import LOOKING, code_version, inputs, partition
+from assets_defs.config import code_version, inputs, partition
 from assets_defs.resources import Workspace
 from ops.records import Picture
 from ops.store import Dataset, Report, directory_md5, fingerprint
@@ -14,12 +14,21 @@ from ops.store import Dataset, Report, directory_md5, fingerprint
 MADE_OF = "made_of"
 """Metadata that stands for code, settings and input of a materialization that passed its blocking checks."""
 
+SETTINGS = "settings"
+"""Metadata with the settings of a materialization."""
+
 
 def made_of(workspace: Workspace, asset: str, source: str, settings: Mapping[str, Any]) -> str:
     """Return what stands for everything that a partition is made of, as it is on disk now."""
     folders = {name: workspace.dataset(name, partition(name, source)).folder for name in inputs(asset)}
     content = {name: directory_md5(folder) if folder.is_dir() else None for name, folder in folders.items()}
-    return fingerprint(code_version(asset), dict(settings), content)
+    missing = [] if source or not workspace.without else [workspace.without]
+    return fingerprint(code_version(asset), dict(settings), content, *missing)
+
+
+def made_with(config: dg.Config, models: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return what the rows of a manifest are made with: settings, and names and checksums of models."""
+    return {"settings": config.model_dump(), "models": dict(models or {})}
 
 
 def recorded(
@@ -35,8 +44,7 @@ def recorded(
 ) -> dg.MaterializeResult:
     """Record a build of ``dataset`` with its checks, the pictures and captions of its contact sheet, and more figures.
 
-    Without :data:`MADE_OF` where a blocking check failed or a file could not be read, and for what looks at raw files
-    itself: that is never fresh.
+    Without :data:`MADE_OF` where a blocking check failed or a file could not be read.
     """
     schema = dg.TableSchema([dg.TableColumn(c.name, c.type, description=c.description) for c in dataset.columns])
     asset = context.asset_key.to_user_string()
@@ -49,11 +57,13 @@ def recorded(
         "kept": report.kept,
         "swept": report.removed,
         "folder": dg.MetadataValue.path(str(report.folder)),
+        SETTINGS: dg.MetadataValue.json(config.model_dump()),
     }
     passed = all(check.passed or check.severity == dg.AssetCheckSeverity.WARN for check in checks)
-    if passed and not report.unread and asset not in LOOKING:
+    if passed and not report.unread:
         source = context.partition_key if context.has_partition_key else ""
         told[MADE_OF] = made_of(workspace, asset, source, config.model_dump())
+        told |= workspace.publish(asset, source)
     if report.notes:
         told["notes"] = "\n".join(report.notes)
     pictures, captions = sheet

@@ -7,19 +7,21 @@ from typing import Any
 
 import dagster as dg
 
-from assets_defs import checks, sheets
-from assets_defs.config import (
-    ROOT,
+from assets_defs import sheets
+from assets_defs.checks import common as common_checks
+from assets_defs.checks import unmasking as checks
+from assets_defs.config import ROOT
+from assets_defs.detection import ON_ALL_SOURCES, ON_TRAINING_DAYS
+from assets_defs.faces import SOURCES, described, face_geometry, frames, largest, masked_faces
+from assets_defs.resources import Compute, Models, Tracking, Workspace
+from assets_defs.results import made_with, progress, recorded
+from assets_defs.settings.unmasking import (
     FaceCompleterConfig,
     MaskSegmenterConfig,
     UnmaskedFacesConfig,
     UnmaskingPairsConfig,
     UnmaskingReportConfig,
 )
-from assets_defs.detection import ON_ALL_SOURCES, ON_TRAINING_DAYS
-from assets_defs.faces import SOURCES, described, face_geometry, frames, largest, masked_faces
-from assets_defs.resources import Compute, Models, Tracking, Workspace
-from assets_defs.results import made_with, progress, recorded
 from ops.detection.shots import Shots
 from ops.masking import chosen
 from ops.stages import completer as completer_stage
@@ -74,7 +76,7 @@ def unmasking_pairs(
     report = dataset.build(items, work, compute.mapper(), refused=split.told, progress=progress("unmasking_pairs"))
     done = rows_of(dataset.read(status=DONE))
     written = pair_stage.read_bare(dataset.folder, workspace.folder, done, max_pixels=limit)
-    found = [checks.no_leak(written), checks.variety(dataset)]
+    found = [common_checks.no_leak(written), common_checks.variety(dataset)]
     return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheets.of_pairs(dataset))
 
 
@@ -153,8 +155,9 @@ def unmasked_faces(
         shots, faces, worn, workspace.folder, source, pictures=pictures, finder=versions, wishes=wishes
     )
     work = partial(unmasked_stage.Unmask, dataset.folder, unmasker, finder, wishes, max_pixels=limit)
-    report = dataset.build(items, work, compute.mapper(), progress=progress(f"unmasked_faces {source}"))
-    found = [checks.outside_untouched(dataset, workspace.folder, max_pixels=limit)]
+    opened = dict(zip((unmasker.segmenter, unmasker.completer), wishes.networks, strict=True))
+    report = dataset.build(items, work, compute.mapper(), models=opened, progress=progress(f"unmasked_faces {source}"))
+    found = [common_checks.outside_untouched(dataset, workspace.folder, max_pixels=limit)]
     sheet = sheets.of_unmasked(dataset, workspace.folder, max_pixels=limit)
     return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet)
 
@@ -191,7 +194,10 @@ def unmasking_report(
     work = partial(report_stage.Judge, pairs.folder, report_stage.references(rows), looks)
     about = {"networks": which, "identity_by": embed.name if embed else "none"}
     files = report_stage.files(pairs.folder, rows, looks, Floor(**settings), about)
-    report = dataset.build(items, work, compute.mapper(), also=files, progress=progress("unmasking_report"))
+    opened = {path: versions[path.name] for path in (unmasker.segmenter, unmasker.completer)}
+    report = dataset.build(
+        items, work, compute.mapper(), models=opened, also=files, progress=progress("unmasking_report")
+    )
     if which == "trained":
         logs = (
             log_report(tracking.store(workspace, asset), workspace.dataset(asset).folder, dataset.folder)

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets_defs.config import settings_of
 from assets_defs.detection import annotated_scenes
 from assets_defs.faces import face_geometry, frames, masked_faces
 from assets_defs.resources import Compute, Models, Workspace
+from assets_defs.settings import settings_of
 from ops import images
 from ops.detection.annotations import class_map
 from ops.detection.label_formats import FORMATS
@@ -184,7 +184,7 @@ def test_our_own_exports_are_read_back(finished, tmp_path):
 
 
 def test_a_box_that_got_out_blocks(finished, tmp_path):
-    from assets_defs.checks import boxes_inside, class_counts
+    from assets_defs.checks.detection import boxes_inside, class_counts
 
     rows = Dataset(finished[0] / "annotated_scenes").read()
     first = rows.index[rows["label"].notna() & (rows["status"] == "done")][0]

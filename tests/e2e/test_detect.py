@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets_defs.checks import scores_in_range
+from assets_defs.checks.detection import scores_in_range
 from assets_defs.detection import detector_report, mask_detections
 from assets_defs.faces import frames
 from assets_defs.resources import Compute, Models, Workspace

@@ -112,7 +112,7 @@ def test_a_bad_source_stops_only_itself(project):
 def test_what_failed_a_blocking_check_is_never_fresh(project):
     everything = ("python", "-m", "orchestration.materialize", "faces")
     run(project, *everything)
-    checks = project / "assets_defs" / "checks.py"
+    checks = project / "assets_defs" / "checks" / "faces.py"
     before = checks.read_text()
     checks.write_text(before.replace("COVERED = 0.9", "COVERED = 1.1"))
     first, second = call(project, *everything, "--force"), call(project, *everything)

@@ -6,9 +6,9 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from assets_defs.config import settings_of
 from assets_defs.detection import mask_detector
 from assets_defs.resources import Compute, Models, Tracking, Workspace
+from assets_defs.settings import settings_of
 from ops.stages.detector import CARD, ONNX, WEIGHTS
 from ops.stages.splits import COLUMNS
 from ops.store import BASE_COLUMNS, arrow_schema, parquet

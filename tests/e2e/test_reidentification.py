@@ -123,7 +123,7 @@ def test_masks_cut_out_in_a_square_are_found_there(place, report):
 
 
 def test_a_picture_of_the_gallery_that_is_asked_about_blocks(place, report):
-    from assets_defs.checks import queries_apart
+    from assets_defs.checks.privacy import queries_apart
     from ops.store import Dataset
 
     data, _, _ = place

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets_defs.checks import fail_closed
+from assets_defs.checks.privacy import fail_closed
 from ops import images
 from ops.anonymising.anonymise import Look, covered_region
 from ops.anonymising.mesh_shape import MeshShape

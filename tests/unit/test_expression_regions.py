@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets_defs.checks import regions_whole, ways_agree
+from assets_defs.checks.expression import regions_whole, ways_agree
 from ops import images
 from ops.expressions.regions import LEFT_EYE, MOUTH, REGIONS, RIGHT_EYE, region
 from ops.expressions.state import Limits, State

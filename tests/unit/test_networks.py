@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from assets_defs.checks import runs_as_trained
+from assets_defs.checks.unmasking import runs_as_trained
 from ops import images
 from ops.stages import completer, segmenter
 from ops.stages.networks import BEST, COLUMNS, CURVES, EPOCHS, SHEET, UNPROVEN, WEIGHTS, deviation, load, make, plan

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets_defs.checks import no_leak
+from assets_defs.checks.common import no_leak
 from model_assets.registry import ModelUnavailable
 from ops import images
 from ops.detection.shots import Shots

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets_defs.checks import class_balance, no_leak
+from assets_defs.checks.common import no_leak
+from assets_defs.checks.detection import class_balance
 from ops import images
 from ops.detection.likeness import SAME_FACE, Looks, alike, look_at
 from ops.detection.shots import read_shots

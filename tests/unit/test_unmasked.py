@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from assets_defs.checks import outside_untouched
+from assets_defs.checks.common import outside_untouched
 from ops import images
 from ops.faces import find_faces
 from ops.masking import chosen

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from assets_defs.checks import beats_baselines
+from assets_defs.checks.unmasking import beats_baselines
 from ops import images
 from ops.records import Pose
 from ops.sample import portraits
