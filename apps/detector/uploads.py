@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from apps.detector.serve import PICTURE_MB
 from ops import images
 from ops.detection.found_files import Found
 from ops.masking import LABELS
 from ops.pictures import CLASS_COLOURS
+from ops.records import Refusal
 from ops.stages.detections import annotated as with_boxes
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ def look(name: str, data: bytes, detector: MaskDetector, tiles: int) -> Seen:
     Raises:
         Refusal: it is no picture, damaged, or too large.
     """
+    if len(data) > PICTURE_MB << 20:
+        raise Refusal(f"too large: {len(data) / (1 << 20):.1f} MB, at most {PICTURE_MB}")
     pixels = images.decode(data, max_pixels=MAX_PIXELS)
     height, width = pixels.shape[:2]
     scale = min(1.0, PREVIEW_PX / max(height, width))

@@ -11,6 +11,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
+from ops import plain_yaml
 from ops.detection.annotations import (
     Annotated,
     BadAnnotation,
@@ -28,11 +29,8 @@ from ops.records import Refusal
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-LARGEST = {"voc": 8 << 20, "yolo": 8 << 20, "coco": 512 << 20, "names": 64 << 10}
+LARGEST = {"voc": 8 << 20, "yolo": 8 << 20, "coco": 512 << 20, "names": plain_yaml.LARGEST}
 """Bytes above which a file is refused unread, by format; ``names`` are data.yaml and classes.txt."""
-
-DEEPEST = 16
-"""Levels of nesting in data.yaml."""
 
 SLACK = 0.01
 """By how much a YOLO share may leave [0, 1]; ultralytics' reader has the same."""
@@ -93,7 +91,10 @@ def read_names(data: bytes, path: str) -> Names:
     """
     if path.casefold().endswith(".txt"):
         return Names(path, {str(number): plain(line) for number, line in enumerate(_lines(data)) if line.strip()})
-    known = _yaml(data)
+    try:
+        known = plain_yaml.read_yaml(data)
+    except plain_yaml.BadYaml as error:
+        raise BadAnnotation(plain(str(error))) from None
     names = known.get("names") if isinstance(known, dict) else None
     pairs = dict(enumerate(names)) if isinstance(names, list) else names
     words = {_word(number): _word(name) for number, name in pairs.items()} if isinstance(pairs, dict) else {}
@@ -223,23 +224,6 @@ def _entries(known: Any, part: str) -> list[dict[str, Any]]:
     if not isinstance(entries, list):
         raise BadAnnotation(f"no COCO: it needs a list {part!r}")
     return [each if isinstance(each, dict) else {} for each in entries]
-
-
-def _yaml(data: bytes) -> Any:
-    """Return what YAML tells: few aliases can stand for gigabytes, and the time that nesting takes grows squared."""
-    import yaml
-
-    depth = 0
-    try:
-        for event in yaml.parse(data, yaml.SafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
-                break
-        else:
-            return yaml.safe_load(data)
-    except (yaml.YAMLError, ValueError) as error:
-        raise BadAnnotation(f"no YAML: {plain(str(error))}") from None
-    raise BadAnnotation(f"YAML with aliases, or nested more than {DEEPEST} deep, which is not read")
 
 
 def _word(value: Any) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import zipfile
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ops.detection.label_formats import FORMATS, LabelledFace, Scene
 from ops.detection.scenes import flat_names
 from ops.masking import LABELS
+from ops.tables import as_csv
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from ops.detection.detections import Detections
 
 COLUMNS = ("picture", "time", "face", "label", "score", "x1", "y1", "x2", "y2")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""How a cell begins that a spreadsheet may take for a formula."""
-
 MADE = (1980, 1, 1, 0, 0, 0)
 """The time of every member of an archive, so that the same files make the same bytes: the first that ZIP can tell."""
 
@@ -43,20 +40,14 @@ class Found(NamedTuple):
 
 
 def csv_of(found: Sequence[Found]) -> bytes:
-    """Return a table with a line a box, :data:`COLUMNS`, as UTF-8; no cell of it is a formula.
-
-    A name that begins as a formula does gets an apostrophe before it, which spreadsheets don't show.
-    """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
+    """Return a table with a line a box, :data:`COLUMNS`."""
+    rows = []
     for one in found:
-        name = f"'{one.name}" if one.name.startswith(FORMULA) else one.name
         time = "" if one.time is None else f"{one.time:.3f}"
         boxes = zip(one.detections.names, one.detections.scores, one.detections.boxes, strict=True)
         for face, (label, score, box) in enumerate(boxes):
-            table.writerow([name, time, face, label, f"{score:.4f}", *(f"{side:.2f}" for side in box)])
-    return text.getvalue().encode()
+            rows.append([one.name, time, face, label, f"{score:.4f}", *(f"{side:.2f}" for side in box)])
+    return as_csv(COLUMNS, rows)
 
 
 def coco_of(found: Sequence[Found]) -> bytes:

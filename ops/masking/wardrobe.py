@@ -12,6 +12,7 @@ import numpy as np
 
 from ops import images
 from ops.masking.spec import KINDS, STRAPS, check_names, parse_colour
+from ops.plain_yaml import LARGEST, read_yaml
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,13 +112,10 @@ def _told(path: Path) -> dict[str, Any]:
 
     Raises:
         GarmentError: it is no mapping of known fields to plain values.
+        BadYaml: it is no YAML that is read.
     """
-    import yaml
-
-    try:
-        told = yaml.safe_load(path.read_text("utf-8"))
-    except (RecursionError, UnicodeError, yaml.YAMLError) as error:
-        raise GarmentError(f"not YAML: {' '.join(str(error).split())}") from None
+    with path.open("rb") as file:
+        told = read_yaml(file.read(LARGEST + 1))
     if told is None:
         return {}
     if not isinstance(told, dict):

@@ -33,6 +33,7 @@ def sha(data: bytes) -> str:
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MASKLINE_MIRROR", "MASKLINE_MODELS", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("model_assets.sources.WAITS_S", ())
 
 
 @dataclass
@@ -44,6 +45,9 @@ class Site:
     ranges: bool = True
     announces: bool = True
     drop_at: int | None = None
+    busy: list[int] = field(default_factory=list)
+    """Statuses that it answers before it has time."""
+
     asked: list[str | None] = field(default_factory=list)
 
 
@@ -54,6 +58,9 @@ def site() -> Iterator[Site]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             state.asked.append(self.headers["Range"])
+            if state.busy:
+                self.send_error(state.busy.pop(0))
+                return
             if not self.path.endswith("/model.bin"):
                 self.send_error(404)
                 return
@@ -174,6 +181,34 @@ def test_a_dropped_connection_leaves_no_file_and_the_next_try_goes_on(site: Site
     assert registry.fetch("m").read_bytes() == DATA
     assert site.asked == [None, f"bytes={HALF}-"]
     assert cached(registry) == {"model.bin"}
+
+
+def test_what_may_pass_is_tried_again_and_goes_on_where_it_broke(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("model_assets.sources.WAITS_S", (1, 3, 9))
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        site.drop_at = HALF if len(waited) == 1 else None
+
+    monkeypatch.setattr("time.sleep", wait)
+    site.busy = [503]
+    assert load(tmp_path, {"url": site.url}).fetch("m").read_bytes() == DATA
+    assert site.asked == [None, None, f"bytes={HALF}-"]
+    assert waited == [1, 3]
+
+
+def test_what_cannot_pass_is_tried_once(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model_assets.sources.WAITS_S", (1, 3, 9))
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it waited"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}/model.bin"
+    site.busy = [404]
+    with pytest.raises(ModelUnavailable, match=r"HTTP 404.*no network or no answer"):
+        load(tmp_path, {"url": site.url}, {"url": nobody}).fetch("m")
+    assert site.asked == [None]
 
 
 @pytest.mark.parametrize("part", [DATA[:1000], DATA, DATA + b"more", b"rubbish" * 9, b"x" * len(DATA)])
