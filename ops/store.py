@@ -22,8 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from ops.pinned import Pinned
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
     import pyarrow as pa
@@ -57,18 +59,35 @@ BASE_COLUMNS = (
     Column("face", "int32", "index of the face in its frame, or null"),
     Column("status", "string", "done, skipped or rejected"),
     Column("reason", "string", "why it was skipped or rejected, or null"),
+    Column("parent", "string", "fingerprint of the one row of another dataset that it is made from, or null"),
+    Column("made_with", "string", "settings, and names and checksums of models, that made it: JSON; or null"),
 )
+LINEAGE = ("parent", "made_with")
+"""Columns that :meth:`Dataset.build` fills in; what they tell is in the fingerprint already."""
+
 FILE_COLUMNS = (
     *("output", "alpha", "sound", "crop", "panels", "mask_only", "on_black", "surface"),
     *("left_eye_alpha", "right_eye_alpha", "mouth_alpha"),
 )
+NO_NAME = {
+    **dict.fromkeys(FILE_COLUMNS, r"(^|/)\.{0,2}(/|$)|\x00|[^/]{256}"),
+    **dict.fromkeys(("source", "picture", "video", "annotation"), r"^/|(^|/)\.\.(/|$)"),
+}
+"""How a path looks that names no file in its folder; of columns that name files of others: that leads out of those."""
 
 
 class Item(NamedTuple):
-    """A piece of work: what would make it the same again, and the picklable payload handed to the worker."""
+    """A piece of work.
+
+    Attributes:
+        fingerprint: what would make it the same again.
+        payload: picklable, handed to the worker.
+        parent: fingerprint of the one row of another dataset that it is made from.
+    """
 
     fingerprint: str
     payload: dict[str, Any]
+    parent: str | None = None
 
 
 class Mapper(Protocol):
@@ -80,6 +99,10 @@ class Mapper(Protocol):
 
 class DatasetBusy(RuntimeError):
     """Another process is writing the dataset."""
+
+
+class BadManifest(OSError):
+    """A manifest that can't be read: damaged, or of other columns than are asked for."""
 
 
 @dataclass(frozen=True)
@@ -142,24 +165,22 @@ def drafted(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def file_md5(path: Path) -> str:
+def file_md5(path: Path | str) -> str:
     """MD5 of a file as 32 hex digits (DVC's content address, not a security measure)."""
-    with path.open("rb") as file:
+    with open(path, "rb", buffering=0) as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def directory_md5(folder: Path) -> str:
-    """MD5 of a folder's content as DVC writes it in dvc.lock, ``<32 hex>.dir``.
+def listing(folder: Path) -> list[dict[str, str]]:
+    """Return ``md5`` and ``relpath`` of every file in a folder, sorted by relative path."""
+    root = os.path.join(folder, "")  # plain text: there may be a hundred thousand files
+    paths = sorted(os.path.join(base, name) for base, _, names in os.walk(root) for name in names)
+    return [{"md5": file_md5(path), "relpath": path[len(root) :]} for path in paths]
 
-    It is the MD5 of the JSON list of ``{"md5", "relpath"}`` sorted by relative path.
-    """
-    files = sorted(
-        (path.relative_to(folder).as_posix(), path)
-        for base, _, names in os.walk(folder)
-        for path in (Path(base, name) for name in names)
-    )
-    listing = [{"md5": file_md5(path), "relpath": relative} for relative, path in files]
-    text = json.dumps(listing, sort_keys=True)
+
+def directory_md5(folder: Path) -> str:
+    """MD5 of a folder's content as DVC writes it in dvc.lock, ``<32 hex>.dir``: that of the listing as JSON."""
+    text = json.dumps(listing(folder), sort_keys=True)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
@@ -183,12 +204,22 @@ class Dataset:
         columns: the manifest's own columns, after :data:`BASE_COLUMNS`.
         exclusive: the folder holds nothing but this dataset, so files that nothing names are swept. Otherwise (a
             user's output folder) only drafts and files that a run replaced are removed, and rows of other inputs stay.
+        made_with: what a build makes its rows with, JSON-able; it may tell only of what the fingerprints cover, so that
+            rows found finished were made with it too.
     """
 
-    def __init__(self, folder: Path, columns: Sequence[Column] = (), *, exclusive: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        columns: Sequence[Column] = (),
+        *,
+        exclusive: bool = True,
+        made_with: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
         self.columns = (*BASE_COLUMNS, *columns)
         self.exclusive = exclusive
+        self.made_with = made_with
 
     @property
     def manifest(self) -> Path:
@@ -200,13 +231,18 @@ class Dataset:
 
         Raises:
             FileNotFoundError: the dataset has not been built.
+            BadManifest: it is damaged, or has no such columns.
         """
-        import pyarrow.parquet as pq
+        import pyarrow as pa
 
         if not self.manifest.is_file():
             raise FileNotFoundError(f"{self.folder} has no {MANIFEST}: materialize it first")
         filters = None if status is None else [("status", "=", status)]
-        return pq.read_table(self.manifest, columns=columns, filters=filters).to_pandas()
+        try:
+            return _read_parquet(self.manifest, columns=columns, filters=filters).to_pandas()
+        except (pa.ArrowException, OSError) as error:
+            why = str(error).splitlines()[0]
+            raise BadManifest(f"{self.manifest} can't be read, materialize it again: {why}") from None
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -233,6 +269,7 @@ class Dataset:
         mapper: Mapper,
         *,
         refused: Sequence[Row] = (),
+        models: Mapping[Path, str] | None = None,
         also: Callable[[pa.Table], dict[str, bytes]] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Report:
@@ -244,13 +281,18 @@ class Dataset:
                 with :func:`write_atomic` and returns the item's rows.
             mapper: runs the work.
             refused: rows of inputs that were rejected before any work.
+            models: files that the work opens, with the MD5 or SHA-256 that the fingerprints were made from.
             also: further files of the dataset, made from the finished table: name to content.
             progress: called with (items made, items to make).
 
         Raises:
             DatasetBusy: another process is building it.
+            ChangedModel: a model's file was exchanged on the way; of what was made since no row is kept.
             OSError: the disk is full or not writable; what was finished is kept for the next run.
         """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         with self.lock():
             schema, old, notes = self._finished()
             done = self._intact(old)
@@ -258,8 +300,10 @@ class Dataset:
             todo = [item for key, item in wanted.items() if key not in done]
             if not self.exclusive:
                 self._forget(old, {item.payload["source"] for item in todo})
-            fresh = self._make(todo, work, mapper, progress)
-            table = self._merge(schema, old, done & wanted.keys(), fresh, refused)
+            fresh = self._make(todo, work, mapper, Pinned(models if models and todo else {}), progress)
+            kept = old.filter(pc.is_in(old["fingerprint"], pa.array(sorted(done & wanted.keys()), pa.string())))
+            here = [self._with_lineage(part, wanted) for part in (kept, fresh)]
+            table = self._merge(schema, old, here, refused)
             removed = self._finish(old, table, also(table) if also else {})
             counts: dict[str, int] = {DONE: 0, SKIPPED: 0, REJECTED: 0}
             for status in table["status"].to_pylist():
@@ -271,19 +315,19 @@ class Dataset:
         """Return schema and rows of what is there: the manifest, and the journal of an interrupted run.
 
         The newest rows of a fingerprint count. A table that can't be read counts as absent. In a folder that is not
-        exclusive, columns that another kind of run wrote stay.
+        exclusive, columns that another kind of run wrote stay; in one that is, a build fills in :data:`LINEAGE` anew.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
         schema, tables, notes = arrow_schema(self.columns), [], []
+        own = arrow_schema([column for column in self.columns if column.name not in LINEAGE])
         journal = sorted((self.folder / JOURNAL).glob("*.parquet"), reverse=True)
         for path in [*journal, *([self.manifest] if self.manifest.is_file() else [])]:
             try:
-                table = pq.read_table(path)
+                table = _read_parquet(path)
                 if self.exclusive:
-                    table = table.select(schema.names).cast(schema)
+                    table = table.select(own.names).cast(own)
                 else:
                     schema = pa.unify_schemas([schema, table.schema])
                 tables.append(table)
@@ -313,11 +357,11 @@ class Dataset:
         return files
 
     def _present(self, files: Iterable[str]) -> set[str]:
-        """Which of the files are there."""
+        """Which of the files are there; an empty one, as a power cut leaves it, is not."""
         present: set[str] = set()
         for inside in {os.path.dirname(name) for name in files}:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                present |= {os.path.join(inside, name) for name in os.listdir(self.folder / inside)}
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.folder / inside) as here:
+                present |= {os.path.join(inside, entry.name) for entry in here if entry.stat().st_size}
         return present
 
     def _forget(self, old: pa.Table, sources: set[str]) -> None:
@@ -335,6 +379,7 @@ class Dataset:
         todo: list[Item],
         work: Callable[[], Callable[[Item], list[Row]]],
         mapper: Mapper,
+        pinned: Pinned,
         progress: Callable[[int, int], None] | None,
     ) -> pa.Table:
         import pyarrow as pa
@@ -355,6 +400,7 @@ class Dataset:
         made, flushed = 0, time.monotonic()
         try:
             for made, rows in enumerate(mapper.map(work, todo), start=1):
+                pinned.check()
                 buffer.extend(rows)
                 if made % JOURNAL_ITEMS == 0 or time.monotonic() > flushed + JOURNAL_SECONDS:
                     flush()
@@ -370,18 +416,26 @@ class Dataset:
             raise RuntimeError(f"{len(todo)} items went out to be worked on, {made} came back")
         return pa.concat_tables(tables) if tables else schema.empty_table()
 
-    def _merge(
-        self, schema: pa.Schema, old: pa.Table, keep: set[str], fresh: pa.Table, refused: Sequence[Row]
-    ) -> pa.Table:
+    def _with_lineage(self, table: pa.Table, wanted: Mapping[str, Item]) -> pa.Table:
+        """Return rows of wanted items with the columns of :data:`LINEAGE`."""
+        import pyarrow as pa
+
+        keys = table["fingerprint"].to_pylist()
+        made_with = self.made_with and json.dumps(self.made_with, sort_keys=True, ensure_ascii=False, default=list)
+        told = ([wanted[key].parent if key in wanted else None for key in keys], [made_with] * len(keys))
+        table = table.drop_columns([name for name in LINEAGE if name in table.column_names])
+        for name, values in zip(LINEAGE, told, strict=True):
+            table = table.append_column(name, pa.array(values, pa.string()))
+        return table
+
+    def _merge(self, schema: pa.Schema, old: pa.Table, here: Sequence[pa.Table], refused: Sequence[Row]) -> pa.Table:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        told = pa.Table.from_pylist(list(refused), schema=schema)
-        kept = old.filter(pc.is_in(old["fingerprint"], pa.array(sorted(keep), pa.string())))
-        parts = [kept, fresh, told]
+        parts = [*here, pa.Table.from_pylist(list(refused), schema=schema)]
         if not self.exclusive:
-            here = {source for part in parts for source in part["source"].to_pylist()}
-            parts.append(old.filter(pc.invert(pc.is_in(old["source"], pa.array(sorted(here), pa.string())))))
+            told = {source for part in parts for source in part["source"].to_pylist()}
+            parts.append(old.filter(pc.invert(pc.is_in(old["source"], pa.array(sorted(told), pa.string())))))
         table = pa.concat_tables([schema.empty_table(), *parts], promote_options="default")
         order = [(name, "ascending") for name in ORDER if name in table.column_names]
         return table.take(pc.sort_indices(table, order)).combine_chunks()
@@ -400,9 +454,10 @@ class Dataset:
         named = set(self._named(table))
         if self.exclusive:
             return self._sweep(named | set(files))
-        obsolete = self._named(old).keys() - named
+        obsolete = self._named(old).keys() - named - files.keys()
         for name in obsolete:
-            (self.folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                (self.folder / name).unlink()
         for inside in {os.path.dirname(name) for name in named | obsolete}:
             for path in (self.folder / inside).glob(f"{DRAFT}*"):
                 if is_draft(path.name):
@@ -429,14 +484,29 @@ def is_draft(name: str) -> bool:
 
 
 def parquet(table: pa.Table) -> bytes:
-    """Return a table as the bytes of a Parquet file, the same for the same rows."""
+    """Return a table as the bytes of a Parquet file, the same for the same rows, its pages with checksums."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     written: bytes = sink.getvalue().to_pybytes()
     return written
+
+
+def _read_parquet(path: Path, **wishes: Any) -> pa.Table:
+    """Read a table; a flipped bit in a page is an error, and not another value.
+
+    Tables come from other machines too: one that names a file out of its reach is not believed.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, page_checksum_verification=True, **wishes)
+    for name in NO_NAME.keys() & set(table.column_names):
+        if pc.any(pc.match_substring_regex(table[name], NO_NAME[name])).as_py():
+            raise BadManifest(f"a path in {name!r} names no file, or one outside of the data")
+    return table
 
 
 def unread(item: Item) -> Item:
@@ -458,3 +528,11 @@ def rows_of(table: pd.DataFrame) -> list[Row]:
     names = list(table.columns)
     every = table.itertuples(index=False, name=None)
     return [{name: known(value) for name, value in zip(names, values, strict=True)} for values in every]
+
+
+def grouped(table: pd.DataFrame, column: str) -> dict[Any, list[Row]]:
+    """Return a table's rows as dictionaries by their value of a column; far quicker than one table for each value."""
+    found: dict[Any, list[Row]] = {}
+    for known in rows_of(table):
+        found.setdefault(known[column], []).append(known)
+    return found

@@ -1,18 +1,21 @@
-"""Where the work runs: the same callable, in this process or in several."""
+"""Where the work runs: the same callable, in this process or in several; :mod:`resources.ray_compute` has more."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from multiprocessing.connection import Connection
 
     from ops.store import Item, Row
 
@@ -24,7 +27,7 @@ BATCH = 8
 ITEMS_FOR_ANOTHER_PROCESS = 64
 """Fewer items than this don't pay for starting a further process and loading its models."""
 
-_work: Any = None
+_worker: Any = None
 
 
 class WorkerDied(RuntimeError):
@@ -59,33 +62,52 @@ class Local:
     def _spread(self, work: Callable[[], Work], items: Sequence[Item], workers: int) -> Iterator[list[Row]]:
         batches = iter([items[start : start + BATCH] for start in range(0, len(items), BATCH)])
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,)) as pool:
-            flying = deque(pool.submit(_run, batch) for batch in islice(batches, 2 * workers))
+        alive, held = context.Pipe(duplex=False)
+        with (
+            alive,
+            held,
+            ProcessPoolExecutor(workers, context, initializer=_join, initargs=(work, alive)) as pool,
+        ):
             try:
+                flying = deque(pool.submit(run, batch) for batch in islice(batches, 2 * workers))
                 while flying:
                     rows = flying.popleft().result()
                     following = next(batches, None)
                     if following is not None:
-                        flying.append(pool.submit(_run, following))
+                        flying.append(pool.submit(run, following))
                     yield from rows
             except BrokenProcessPool:
                 raise WorkerDied(
                     "a worker process was killed (out of memory?); finished work is kept: run again, with fewer workers"
                 ) from None
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+            except BaseException:
+                held.close()  # what the others are at is not waited for: it may be a long video
+                raise
 
 
-def _start(work: Callable[[], Work]) -> None:
+def _join(work: Callable[[], Work], alive: Connection) -> None:
+    """Make this process a worker that ends as soon as nobody holds the other end of ``alive``, however that came."""
+    threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
+    start(work)
+
+
+def _end_with(alive: Connection) -> None:
+    alive.poll(None)
+    os._exit(1)
+
+
+def start(work: Callable[[], Work]) -> None:
+    """Make this process a worker; the models are loaded with the first item, so that their errors are its errors."""
     import cv2
 
-    global _work  # noqa: PLW0603 - one worker a process, made by the pool's initializer
+    global _worker  # noqa: PLW0603 - one worker a process, made by the pool's initializer
     cv2.setNumThreads(1)
-    _work = work()
+    _worker = cache(work)
 
 
-def _run(batch: Sequence[Item]) -> list[list[Row]]:
-    return [_told(_work, item) for item in batch]
+def run(batch: Sequence[Item]) -> list[list[Row]]:
+    """Return the rows of each item, made by this process's worker."""
+    return [_told(_worker(), item) for item in batch]
 
 
 def _told(work: Work, item: Item) -> list[Row]:

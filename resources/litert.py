@@ -25,9 +25,10 @@ class TfLite:
     def __init__(self, model: Path | bytes) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        given = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+        # a path would be mapped, and what is written over the file later would run
+        content = model if isinstance(model, bytes) else model.read_bytes()
         with _quiet():
-            self._run = Interpreter(**given, num_threads=1)
+            self._run = Interpreter(model_content=content, num_threads=1)
             self._run.allocate_tensors()
         self._input = self._run.get_input_details()[0]["index"]
         outputs = self._run.get_output_details()
