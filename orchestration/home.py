@@ -1,4 +1,7 @@
-"""The Dagster instance's folder: ``.dagster`` in the project, with the project's dagster.yaml."""
+"""The Dagster instance's folder: ``.dagster`` in the project, with the project's dagster.yaml.
+
+An experiment of DVC's has an instance of its own inside it, so that what is known of the data proper stays true.
+"""
 
 import os
 from pathlib import Path
@@ -7,8 +10,14 @@ from assets_defs.config import ROOT
 
 
 def home() -> Path:
-    """Return the instance's folder, made ready: ``DAGSTER_HOME``, or ``.dagster`` in the project."""
-    folder = Path(os.environ.setdefault("DAGSTER_HOME", str(ROOT / ".dagster"))).resolve()
+    """Return the instance's folder, made ready: ``DAGSTER_HOME``, or ``.dagster`` in the project.
+
+    Within ``dvc exp run`` it is ``experiments/NAME`` in there. Called once in a process, which it changes.
+    """
+    folder = Path(os.environ.get("DAGSTER_HOME", ROOT / ".dagster")).resolve()
+    if experiment := os.environ.get("DVC_EXP_NAME"):
+        folder = folder / "experiments" / experiment
+    os.environ["DAGSTER_HOME"] = str(folder)
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "dagster.yaml"
     if not settings.exists():

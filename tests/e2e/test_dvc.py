@@ -1,5 +1,6 @@
 """DVC and Dagster make the same files: in a copy of the project, with the commands of the README."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from ops.store import directory_md5
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PARTS = ["apps", "assets_defs", "garments", "model_assets", "ops", "orchestration", "resources"]
-FILES = ["dagster.yaml", "dvc.yaml", "params.yaml", "workspace.yaml", ".dvcignore"]
+FILES = ["dagster.yaml", "dvc.yaml", "params.yaml", "workspace.yaml", ".dvcignore", ".gitignore"]
 SMALL = {
     "mask_detector": {"epochs": 1, "image_size": 64},
     "mask_segmenter": {"epochs": 1, "size": 32, "widths": [8, 12]},
@@ -41,15 +42,16 @@ def project(tmp_path_factory) -> Path:
         settings[asset] |= small
     params.write_text(yaml.safe_dump(settings, sort_keys=False))
     make_sample(folder / "data" / "raw" / "sample")
-    run(folder, "dvc", "init", "--no-scm", "-q")
+    run(folder, "git", "init", "-q")
+    run(folder, "dvc", "init", "-q")
     return folder
 
 
 def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
     environment |= {"PYTHONPATH": str(folder), "DAGSTER_HOME": str(folder / ".dagster")}
-    command = (str(BIN / command[0]), *command[1:])
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    who = {f"GIT_{role}_{what}": "nobody@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    return subprocess.run(command, cwd=folder, env=environment | who, capture_output=True, text=True, check=False)
 
 
 def run(folder: Path, *command: str) -> str:
@@ -81,6 +83,29 @@ def test_what_is_fresh_is_not_made_again_and_settings_count(project):
     assert "face_geometry [sample]: fresh" in changed
     assert "masked_faces [sample]: made 11" in changed
     params.write_text(before)
+
+
+def test_metrics_are_compared_with_a_commit_and_plots_are_drawn(project):
+    run(project, "dvc", "repro")
+    run(project, "git", "add", ".")
+    run(project, "git", "commit", "-qm", "as it is")
+    params = project / "params.yaml"
+    settings = yaml.safe_load(before := params.read_text())
+    settings["detector_report"]["ap50"] = 0.75
+    params.write_text(yaml.safe_dump(settings, sort_keys=False))
+    run(project, "dvc", "repro", "detector_report")
+    diff = json.loads(run(project, "dvc", "metrics", "diff", "--json"))
+    floor = yaml.safe_load(before)["detector_report"]["ap50"]
+    assert diff == {
+        "data/detector_report/metrics.json": {"floor.ap50": {"old": floor, "new": 0.75, "diff": 0.75 - floor}}
+    }
+    params.write_text(before)
+    run(project, "dvc", "repro", "detector_report")
+    run(project, "dvc", "plots", "show", "--out", "plots")
+    page = (project / "plots" / "index.html").read_text()
+    plots = yaml.safe_load((project / "dvc.yaml").read_text())["plots"]
+    named = [next(iter(plot)) if isinstance(plot, dict) else Path(plot).name for plot in plots]
+    assert [name for name in named if name not in page] == []
 
 
 def test_a_folder_changed_by_hand_is_made_whole_again(project):

@@ -1,0 +1,236 @@
+"""What runs in the UI made goes into DVC, and what DVC checks out is fresh in Dagster: in a copy of the project."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+import yaml
+from moto.server import ThreadedMotoServer
+
+from ops.sample import make_sample
+from ops.store import directory_md5
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+PARTS = ["apps", "assets_defs", "garments", "model_assets", "ops", "orchestration", "resources"]
+FILES = ["dagster.yaml", "dvc.yaml", "params.yaml", "workspace.yaml", ".dvcignore", ".gitignore"]
+FACES = ["frames", "face_geometry", "masked_faces", "aligned_crops"]
+PICTURE = "grace_hopper/grace_hopper.jpg"
+KEYS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_DEFAULT_REGION": "us-east-1"}
+pytestmark = pytest.mark.slow
+
+LAUNCH = """
+import json, sys
+import dagster as dg
+from orchestration.definitions import defs
+from orchestration.home import home
+
+home()
+name, source, ops = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+with dg.DagsterInstance.get() as instance:
+    instance.add_dynamic_partitions("source", ["sample"])
+    job, run_config = defs.resolve_job_def(name), {"ops": ops, **quiet}
+    job.execute_in_process(instance=instance, partition_key=source or None, run_config=run_config)
+"""
+"""Launch a job with settings as the Launchpad does."""
+
+STATUS = """
+import json, sys
+import dagster as dg
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
+from orchestration.definitions import defs
+from orchestration.freshness import latest
+from orchestration.home import home
+
+home()
+with dg.DagsterInstance.get() as instance:
+    graph = defs.resolve_asset_graph()
+    resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+    status = {name: resolver.get_status(dg.AssetKey(name), "sample").value for name in sys.argv[1:]}
+    events = {name: latest(instance, name, "sample") for name in sys.argv[1:]}
+    content = {name: event and event.tags["dagster/data_version"] for name, event in events.items()}
+    print(json.dumps({"status": status, "content": content, "runs": instance.get_runs_count()}))
+"""
+"""Ask Dagster itself what it takes for fresh, and what it knows of the content."""
+
+
+def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    known = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    who = {f"GIT_{role}_{what}": "nobody@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    environment = {**known, **KEYS, **who, "PYTHONPATH": str(folder), "PATH": f"{BIN}:{os.environ['PATH']}"}
+    environment |= {"DVC_NO_ANALYTICS": "1", "PYTHONWARNINGS": "ignore"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def run(folder: Path, *command: str) -> str:
+    done = call(folder, *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def launch(folder: Path, job: str, source: str = "", ops: dict | None = None) -> subprocess.CompletedProcess[str]:
+    return call(folder, "python", "-c", LAUNCH, job, source, json.dumps(ops or {}))
+
+
+def told(folder: Path) -> dict:
+    return json.loads(run(folder, "python", "-c", STATUS, *FACES).splitlines()[-1])
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {name: directory_md5(folder / "data" / name) for name in ["raw", *FACES]}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A copy with one picture, whose faces group was made by a run and recorded, and a commit in git."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in PARTS:
+        shutil.copytree(ROOT / name, folder / name)
+    for name in FILES:
+        shutil.copy(ROOT / name, folder / name)
+    params = folder / "params.yaml"
+    params.write_text(params.read_text().replace("variants: 2 ", "variants: 1 "))
+    make_sample(folder / "sample")
+    target = folder / "data" / "raw" / "sample" / PICTURE
+    target.parent.mkdir(parents=True)
+    (folder / "sample" / PICTURE).rename(target)
+    shutil.rmtree(folder / "sample")
+    run(folder, "git", "init", "-q")
+    run(folder, "dvc", "init", "-q")
+    run(folder, "dvc", "add", "-q", "data/raw")
+    done = launch(folder, "faces", "sample")
+    assert done.returncode == 0, done.stderr
+    done = launch(folder, "record_versions")
+    assert done.returncode == 0, done.stderr
+    run(folder, "git", "add", ".")
+    run(folder, "git", "commit", "-qm", "recorded")
+    return folder
+
+
+def test_what_a_run_made_is_recorded_as_dvc_would_have(project):
+    stages = yaml.safe_load((project / "dvc.lock").read_text())["stages"]
+    assert {name: stage["outs"][0]["md5"] for name, stage in stages.items()} == {
+        name: directory_md5(project / "data" / name) for name in FACES
+    }
+    assert "up to date" in run(project, "dvc", "status", *FACES, "data/raw.dvc")
+    assert "Running stage" not in run(project, "dvc", "repro", "aligned_crops")
+    kept = run(project, "git", "ls-files", "data", "dvc.lock").split()
+    assert kept == ["data/raw.dvc", "dvc.lock"], "pictures are DVC's, not git's"
+
+
+def test_a_launchpad_override_is_refused_and_a_checkout_takes_it_back(project):
+    before, lock = content(project), (project / "dvc.lock").read_text()
+    done = launch(project, "faces", "sample", {"masked_faces": {"config": {"variants": 2}}})
+    assert done.returncode == 0, done.stderr
+    refused = launch(project, "record_versions")
+    assert refused.returncode != 0
+    assert "masked_faces [sample]: it was made with variants 2 and not 1" in refused.stderr
+    assert (project / "dvc.lock").read_text() == lock
+    run(project, "dvc", "checkout", "--allow-missing", "--force")
+    assert content(project) == before
+    assert told(project)["content"]["masked_faces"] != directory_md5(project / "data" / "masked_faces" / "sample")
+    done = launch(project, "adopt_checkout")
+    assert done.returncode == 0, done.stderr
+    now = told(project)
+    assert now["status"] == dict.fromkeys(FACES, "FRESH")
+    assert now["content"] == {name: directory_md5(project / "data" / name / "sample") for name in FACES}
+    assert launch(project, "record_versions").returncode == 0
+    assert (project / "dvc.lock").read_text() == lock
+
+
+def test_what_is_not_as_it_would_be_made_now_is_refused_by_name(project):
+    extra, gone = project / "data" / "raw" / "sample" / "more.jpg", project / "data" / "frames" / "gone"
+    shutil.copy(project / "data" / "raw" / "sample" / PICTURE, extra)
+    gone.mkdir()
+    params = project / "params.yaml"
+    settings, lock = params.read_text(), (project / "dvc.lock").read_text()
+    params.write_text(settings.replace("max_faces: 0 ", "max_faces: 3 "))
+    crop = next((project / "data" / "aligned_crops" / "sample").glob("*.jpg"))
+    crop.rename(project / "away.jpg")
+    done = call(project, "python", "-m", "orchestration.versions", "record")
+    (project / "away.jpg").rename(crop)
+    params.write_text(settings)
+    extra.unlink()
+    gone.rmdir()
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "frames [sample]: raw files came, went or changed since it was made",
+        "frames [gone]: data/raw has no such source; remove its folder, too",
+        "face_geometry [sample]: it was made with max_faces 0 and not 3",
+        "aligned_crops [sample]: its folder is not as it was made",
+    ]
+    assert (project / "dvc.lock").read_text() == lock
+
+
+def test_a_clone_pulls_everything_and_dagster_takes_it_for_fresh(project, tmp_path):
+    run(project, "dvc", "remote", "add", "--local", "shelf", str(tmp_path / "shelf"))
+    run(project, "dvc", "push", "-q", "-r", "shelf")
+    clone = tmp_path / "clone"
+    run(project, "git", "clone", "-q", str(project), str(clone))
+    run(clone, "dvc", "remote", "add", "--local", "shelf", str(tmp_path / "shelf"))
+    run(clone, "dvc", "pull", "-q", "-r", "shelf", "--allow-missing")
+    assert content(clone) == content(project)
+    assert told(clone)["status"] == dict.fromkeys(FACES, "MISSING")
+    adopted = run(clone, "python", "-m", "orchestration.versions", "adopt")
+    assert adopted.splitlines() == [f"adopted: {', '.join(f'{name} [sample]' for name in FACES)}"]
+    assert told(clone)["status"] == dict.fromkeys(FACES, "FRESH")
+    assert run(clone, "python", "-m", "orchestration.versions", "adopt") == "adopted: nothing that was not known\n"
+    params = clone / "params.yaml"
+    params.write_text(params.read_text().replace("seed: 0", "seed: 7", 1))
+    made = run(clone, "python", "-m", "orchestration.materialize", "face_geometry", "masked_faces")
+    assert "face_geometry [sample]: fresh" in made
+    assert "it was made with seed 0 and not 7" in made
+    expected = dict.fromkeys(FACES, "FRESH") | {"aligned_crops": "STALE"}
+    assert told(clone)["status"] == expected, "what comes after an adopted one is seen"
+    left = run(clone, "python", "-m", "orchestration.versions", "adopt").splitlines()
+    assert left[1:] == [
+        "left out, not as in dvc.lock: masked_faces: settings, data/masked_faces (modified)",
+        "left out, not as in dvc.lock: aligned_crops: data/masked_faces (modified)",
+    ]
+
+
+def test_a_bucket_gives_back_the_same_tree(project):
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    try:
+        address = "http://{}:{}".format(*server.get_host_and_port())
+        client = boto3.client(
+            "s3",
+            endpoint_url=address,
+            region_name=KEYS["AWS_DEFAULT_REGION"],
+            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+        )
+        client.create_bucket(Bucket="shelf")
+        run(project, "dvc", "remote", "add", "--local", "bucket", "s3://shelf/maskline")
+        run(project, "dvc", "remote", "modify", "--local", "bucket", "endpointurl", address)
+        before = content(project)
+        run(project, "dvc", "push", "-q", "-r", "bucket")
+        shutil.rmtree(project / "data")
+        shutil.rmtree(project / ".dvc" / "cache")
+        run(project, "git", "checkout", "-q", "--", "data/raw.dvc")
+        run(project, "dvc", "pull", "-q", "-r", "bucket", "--allow-missing")
+        assert content(project) == before
+    finally:
+        server.stop()
+
+
+def test_an_experiment_has_a_dagster_home_of_its_own(project):
+    before, known = content(project), told(project)
+    run(project, "dvc", "exp", "run", "-n", "two", "-S", "masked_faces.variants=2", "masked_faces")
+    assert content(project)["masked_faces"] != before["masked_faces"]
+    assert told(project) == known, "the instance proper was not written to"
+    assert (project / ".dagster" / "experiments" / "two" / "storage").is_dir()
+    diff = json.loads(run(project, "dvc", "params", "diff", "--json"))
+    assert diff["params.yaml"]["masked_faces.variants"] == {"old": 1, "new": 2, "diff": 1}
+    run(project, "git", "checkout", "-q", "--", "params.yaml", "dvc.lock")
+    run(project, "dvc", "checkout", "--allow-missing")
+    assert content(project) == before
+    assert "masked_faces [sample]: fresh" in run(project, "python", "-m", "orchestration.materialize", "masked_faces")
