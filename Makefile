@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export YOLO_OFFLINE := 1
 export YOLO_AUTOINSTALL := false
 
-.PHONY: demo test check sample repro dev bench bench-detector realism docs clean
+.PHONY: demo test check sample repro record adopt dev bench bench-detector realism docs clean faults site sbom audit fuzz
 
 .venv/made: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -43,6 +43,17 @@ check: .venv/made  ## style, types and the fast tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow" tests/unit
 
+record: .venv/made  ## what Dagster's runs made goes into DVC's cache and dvc.lock
+	$(BIN)/python -m orchestration.versions record
+
+adopt: .venv/made  ## Dagster is told what `git checkout` and `dvc checkout` have put on disk
+	$(BIN)/python -m orchestration.versions adopt
+
+fuzz: .venv/made  ## readers of what comes from elsewhere, tried with hostile files; FUZZ_S=600 seconds
+	end=$$(($$(date +%s) + $(or $(FUZZ_S),600))); while [ $$(date +%s) -lt $$end ]; do \
+		$(BIN)/python -m pytest tests/security/test_fuzz.py -x --hypothesis-profile=fuzz \
+			--hypothesis-seed=$$(date +%s) || exit 1; done
+
 dev: .venv/made  ## Dagster's UI with its daemon
 	$(BIN)/python -m orchestration.home
 	$(BIN)/dg dev -w workspace.yaml
@@ -53,6 +64,9 @@ bench: .venv/made  ## time, memory and faces found, over real pictures in PICTUR
 bench-detector: .venv/made  ## the shipped detector's speed over real pictures in PICTURES=folder; WEIGHTS=its .pt
 	$(BIN)/python -m benchmarks.detector_speed $(PICTURES) $(WEIGHTS:%=--weights %)
 
+faults: .venv/made  ## KILLS=60 processes killed over all assets, and every time the same files; SEED=0 draws the moments
+	$(BIN)/python -m tests.faults.kills --kills $(or $(KILLS),60) --seed $(or $(SEED),0)
+
 realism: .venv/made  ## how real drawn masks are, against the real ones in DATA=folder; 15 minutes
 	$(BIN)/python -m benchmarks.sharpness $(DATA)
 	$(BIN)/python -m benchmarks.synthetic_to_real $(DATA)
@@ -61,5 +75,20 @@ docs: .venv/made  ## the pictures of docs/masks.md
 	$(BIN)/maskline garments data/catalogue --garments garments
 	cp data/catalogue/catalogue_*.jpg docs/pictures/
 
+site: .venv/made  ## the documentation, site/index.html; its search works where it is served: python -m http.server -d site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+sbom: .venv/made  ## what the environment is made of, as CycloneDX: sbom.json
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --no-validate \
+		--output-file sbom.json $(BIN)/python
+
+audit: .venv/made  ## known vulnerabilities of the pinned versions; it needs the network
+	test -x .audit/bin/pip-audit || ($(PYTHON) -m venv .audit && .audit/bin/python -m pip install --quiet pip-audit)
+	@.audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --progress-spinner off --timeout 10 \
+		> .audit/told 2>&1; code=$$?; cat .audit/told; \
+		if grep -qE "could not be audited|ConnectionError|Max retries|timed out" .audit/told; then \
+			echo "NOT CHECKED, all or in part: what knows vulnerabilities can't be reached from here" >&2; exit 1; fi; \
+		exit $$code
+
 clean:  ## everything made, but not the environment
-	rm -rf data .dagster tests/output
+	rm -rf data .dagster tests/output site sbom.json .audit
