@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from rich.table import Table
 from apps.verbs.anonymise import anonymise
 from apps.verbs.common import (
     NOTHING_DONE,
+    PORTS,
     AsJson,
     Device,
     Fps,
@@ -29,7 +31,9 @@ from apps.verbs.common import (
     usage_on_wrong_value,
 )
 from apps.verbs.detect import detect
+from apps.verbs.doctor import doctor
 from apps.verbs.express import express
+from apps.verbs.trace import trace
 from apps.verbs.train import app as train_app
 from apps.verbs.unmask import unmask
 
@@ -91,7 +95,7 @@ def mask(
         copy=no_mask and no_crop,
         fps=fps,
     )
-    _process(input, output, wishes, FaceModels(detector, landmarker, device), workers, as_json)
+    _process("mask", input, output, wishes, FaceModels(detector, landmarker, device), workers, as_json)
 
 
 @app.command()
@@ -112,7 +116,7 @@ def crop(
     from resources.models import FaceModels
 
     wishes = Wishes(styles=_styles(crop_style, size), size=size, numbered=False, fps=fps)
-    _process(input, output, wishes, FaceModels(detector, landmarker, device), workers, as_json)
+    _process("crop", input, output, wishes, FaceModels(detector, landmarker, device), workers, as_json)
 
 
 @app.command()
@@ -131,13 +135,15 @@ def faces(
     from resources.models import FaceModels
 
     models = FaceModels(detector, landmarker, device)
-    _process(input, output, Wishes(draw=True, fps=fps), models, workers, as_json)
+    _process("faces", input, output, Wishes(draw=True, fps=fps), models, workers, as_json)
 
 
 app.command()(detect)
 app.command()(unmask)
 app.command()(anonymise)
 app.command()(express)
+app.command()(doctor)
+app.command()(trace)
 
 
 @app.command()
@@ -252,7 +258,7 @@ def verify(names: Annotated[list[str] | None, typer.Argument(help="models by nam
 @browser_app.command()
 def detector(
     data: Annotated[Path, typer.Option(help="data folder: runs and report are read from it")] = Path("data"),
-    port: Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)] = 8501,
+    port: Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)] = PORTS["detector app"],
     host: Annotated[str, typer.Option(help="address to listen on; by default this machine alone")] = "127.0.0.1",
 ) -> None:
     """Try mask detectors on pictures, videos and the webcam; compare trainings; read the report."""
@@ -264,7 +270,7 @@ def detector(
 
 @browser_app.command()
 def expression(
-    port: Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)] = 7860,
+    port: Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)] = PORTS["expression app"],
     host: Annotated[str, typer.Option(help="address to listen on; by default this machine alone")] = "127.0.0.1",
     diffusion: Annotated[
         str, typer.Option(help="inpainting model: an id, a folder, none; auto: the default one if it is here")
@@ -281,19 +287,23 @@ def expression(
     serve(kit, host, port)
 
 
-def _process(given: Path, output: Path, wishes: Wishes, models: FaceModels, workers: int, as_json: bool) -> None:
+def _process(
+    verb: str, given: Path, output: Path, wishes: Wishes, models: FaceModels, workers: int, as_json: bool
+) -> None:
     """Run the wishes over INPUT, print what was done, and leave with the right exit code."""
     import pandas as pd
 
     from ops.stages import masks, photo
 
     unseen = pd.DataFrame({"source": [], "status": [], "reason": []})
+    settings = {**asdict(replace(wishes, masks=None)), "masks": wishes.masks and wishes.masks.as_key()}
     process(
         given,
         output,
         partial(photo.plan, wishes=wishes, models=models),
         partial(photo.Process, output, wishes, models),
         photo.columns(wishes),
+        made_with={"verb": verb, "settings": settings, "models": models.versions()},
         workers=workers,
         as_json=as_json,
         also=None if wishes.masks is None else partial(masks.logs, unseen),

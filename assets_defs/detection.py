@@ -12,7 +12,9 @@ import dagster as dg
 from assets_defs import sheets
 from assets_defs.checks import common as common_checks
 from assets_defs.checks import detection as checks
-from assets_defs.faces import CONTENT_CHANGED, SOURCES, described, frames, largest, masked_faces
+from assets_defs.conditions import NIGHTLY, ON_ALL_SOURCES, TRAINING
+from assets_defs.faces import SOURCES, described, frames, largest, masked_faces
+from assets_defs.lineage import run_page
 from assets_defs.resources import Compute, Models, Tracking, Workspace
 from assets_defs.results import earlier, made_with, progress, recorded
 from assets_defs.settings.detection import (
@@ -37,21 +39,6 @@ from resources.champions import contenders, log_report, to_beat
 from resources.compute import Local
 from resources.devices import resolve_device
 from resources.start_weights import start_weights
-
-NIGHTLY = "0 4 * * *"
-"""When annotation files are looked at again that no other asset sees; after the sources' own night run."""
-
-WEEKLY = "0 5 * * 0"
-"""When networks are trained by themselves, if what they learn from changed: it takes hours."""
-
-ON_TRAINING_DAYS = dg.AutomationCondition.cron_tick_passed(WEEKLY) & ~dg.AutomationCondition.any_deps_missing()
-
-ON_ALL_SOURCES = (
-    dg.AutomationCondition.eager()
-    .without(~dg.AutomationCondition.any_deps_missing())
-    .replace("any_deps_updated", CONTENT_CHANGED)
-)
-"""As for one source; but a source that can't be made does not keep the others waiting."""
 
 
 def of_all_sources(name: str, *kinds: str, blocking: str, warning: str | None = None) -> dict[str, Any]:
@@ -127,8 +114,7 @@ def yolo_splits(
 
 @dg.asset(
     deps=[yolo_splits],
-    **of_all_sources("mask_detector", "pytorch", "onnx", "mlflow", blocking="loads_and_predicts")
-    | {"automation_condition": ON_TRAINING_DAYS},
+    **of_all_sources("mask_detector", "pytorch", "onnx", "mlflow", blocking="loads_and_predicts") | TRAINING,
 )
 def mask_detector(
     context: dg.AssetExecutionContext,
@@ -162,6 +148,7 @@ def mask_detector(
     found = [checks.loads_and_predicts(dataset, splits.folder, max_pixels=limit)]
     sheet = sheets.of_detector(dataset, splits.folder, max_pixels=limit)
     figures = sheets.training_of(dataset)
+    figures |= run_page(tracking.store(workspace), figures["run_id"])
     return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet, figures=figures)
 
 
@@ -199,7 +186,7 @@ def detector_report(
     report = replace(report, notes=(*report.notes, *log_report(store, dataset.folder, present)))
     found = [checks.beats_floor(dataset), checks.beats_champion(dataset)]
     sheet = sheets.of_report(dataset, splits, max_pixels=limit)
-    figures = sheets.figures_of(dataset)
+    figures = sheets.figures_of(dataset) | run_page(store, sheets.run_of(trained))
     return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet, figures=figures)
 
 

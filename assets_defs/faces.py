@@ -10,7 +10,8 @@ from assets_defs import sheets
 from assets_defs.checks import common as common_checks
 from assets_defs.checks import described_as
 from assets_defs.checks import faces as checks
-from assets_defs.config import ROOT, code_version
+from assets_defs.conditions import LOOKED_AT, LOOKING_OF_A_SOURCE, WHEN_CONTENT_CHANGED
+from assets_defs.config import LOOKING, ROOT, code_version
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.results import made_with, progress, recorded
 from assets_defs.settings.faces import AlignedCropsConfig, FaceGeometryConfig, FramesConfig, MaskedFacesConfig
@@ -24,9 +25,6 @@ from ops.store import DONE, Dataset
 
 SOURCES = dg.DynamicPartitionsDefinition(name="source")
 """One partition a folder under data/raw."""
-
-CONTENT_CHANGED = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
-WHEN_CONTENT_CHANGED = dg.AutomationCondition.eager().replace("any_deps_updated", CONTENT_CHANGED)
 
 
 def largest(frames: Dataset) -> int:
@@ -49,6 +47,7 @@ def described(name: str, group: str, kinds: set[str], blocking: str, warning: st
         "kinds": {"parquet", *kinds},
         "code_version": code_version(name),
         "automation_condition": WHEN_CONTENT_CHANGED,
+        "freshness_policy": LOOKED_AT if name in LOOKING else None,
         "check_specs": specs,
         "pool": group,
     }
@@ -59,7 +58,7 @@ def per_source(name: str, *kinds: str, blocking: str, warning: str | None = None
     return {**described(name, "faces", set(kinds), blocking, warning), "partitions_def": SOURCES}
 
 
-@dg.asset(**per_source("frames", "opencv", blocking="decodable", warning="duplicates"))
+@dg.asset(**per_source("frames", "opencv", blocking="decodable", warning="duplicates") | LOOKING_OF_A_SOURCE)
 def frames(
     context: dg.AssetExecutionContext, config: FramesConfig, workspace: Workspace, compute: Compute
 ) -> dg.MaterializeResult:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets_defs import sheets
 from assets_defs.checks import privacy as checks
-from assets_defs.detection import ON_ALL_SOURCES
+from assets_defs.conditions import ON_ALL_SOURCES
 from assets_defs.faces import SOURCES, described, face_geometry, frames, largest
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.results import made_with, progress, recorded

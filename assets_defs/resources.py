@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import Field, PrivateAttr
 
 from assets_defs.config import ROOT
+from assets_defs.processes import PROCESS, this_process
 from ops.store import DONE, Column, Dataset, Mapper
 from resources.compute import Local
 from resources.mask_detectors import OnnxMaskDetector
@@ -37,6 +38,11 @@ class Workspace(dg.ConfigurableResource):
         description="folder or URL (s3://bucket/prefix) that datasets are published to and fetched from; empty: none",
     )
     _looked: set[str] = PrivateAttr(default_factory=set)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Note which process the run is in, so that its end is noticed however it comes."""
+        if context.run and context.instance:
+            context.instance.add_run_tags(context.run.run_id, {PROCESS: this_process()})
 
     @property
     def folder(self) -> Path:

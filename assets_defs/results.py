@@ -7,6 +7,7 @@ import dagster as dg
 from tqdm import tqdm
 
 from assets_defs.config import code_version, inputs, partition
+from assets_defs.lineage import column_lineage, revision
 from assets_defs.resources import Workspace
 from ops.records import Picture
 from ops.store import Dataset, Report, directory_md5, fingerprint
@@ -48,9 +49,12 @@ def recorded(
     """
     schema = dg.TableSchema([dg.TableColumn(c.name, c.type, description=c.description) for c in dataset.columns])
     asset = context.asset_key.to_user_string()
+    counted = "partition_row_count" if context.has_partition_key else "row_count"
     told: dict[str, Any] = {
-        "dagster/row_count": sum(report.counts.values()),
+        f"dagster/{counted}": sum(report.counts.values()),
         "dagster/column_schema": schema,
+        "dagster/column_lineage": column_lineage(asset),
+        **revision(asset),
         **report.counts,
         **(figures or {}),
         "made": report.made,

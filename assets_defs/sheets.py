@@ -175,6 +175,13 @@ def training_of(dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def run_of(detector: Dataset) -> str:
+    """Return the MLflow run of a trained detector."""
+    from ops.stages.detector import CARD
+
+    return str(json.loads((detector.folder / CARD).read_text())["run_id"])
+
+
 def of_network(dataset: Dataset) -> Sheet:
     """Validation squares, and what the trained network makes of them."""
     from ops import images

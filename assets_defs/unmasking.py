@@ -10,9 +10,10 @@ import dagster as dg
 from assets_defs import sheets
 from assets_defs.checks import common as common_checks
 from assets_defs.checks import unmasking as checks
+from assets_defs.conditions import EVEN_WITHOUT_NETWORKS, ON_ALL_SOURCES, TRAINING
 from assets_defs.config import ROOT
-from assets_defs.detection import ON_ALL_SOURCES, ON_TRAINING_DAYS
 from assets_defs.faces import SOURCES, described, face_geometry, frames, largest, masked_faces
+from assets_defs.lineage import run_page
 from assets_defs.resources import Compute, Models, Tracking, Workspace
 from assets_defs.results import made_with, progress, recorded
 from assets_defs.settings.unmasking import (
@@ -44,8 +45,6 @@ from resources.lpips import lpips
 from resources.perceptual import perceptual
 from resources.report_log import log_report
 from resources.unmaskers import networks as networks_of
-
-TRAINED = {"automation_condition": ON_TRAINING_DAYS}
 
 
 @dg.asset(
@@ -82,7 +81,7 @@ def unmasking_pairs(
 
 @dg.asset(
     deps=[unmasking_pairs],
-    **described("mask_segmenter", "unmasking", {"pytorch", "onnx", "mlflow"}, "runs_as_trained", None) | TRAINED,
+    **described("mask_segmenter", "unmasking", {"pytorch", "onnx", "mlflow"}, "runs_as_trained", None) | TRAINING,
 )
 def mask_segmenter(
     context: dg.AssetExecutionContext,
@@ -103,7 +102,7 @@ def mask_segmenter(
 
 @dg.asset(
     deps=[unmasking_pairs],
-    **described("face_completer", "unmasking", {"pytorch", "onnx", "mlflow"}, "runs_as_trained", None) | TRAINED,
+    **described("face_completer", "unmasking", {"pytorch", "onnx", "mlflow"}, "runs_as_trained", None) | TRAINING,
 )
 def face_completer(
     context: dg.AssetExecutionContext,
@@ -127,7 +126,7 @@ def face_completer(
     deps=[frames, face_geometry, masked_faces, mask_segmenter, face_completer],
     partitions_def=SOURCES,
     **described("unmasked_faces", "unmasking", {"onnx"}, "outside_untouched", None)
-    | {"automation_condition": ON_ALL_SOURCES},
+    | {"automation_condition": EVEN_WITHOUT_NETWORKS},
 )
 def unmasked_faces(
     context: dg.AssetExecutionContext,
@@ -186,6 +185,7 @@ def unmasking_report(
     alike, far = wishes if anybody else ("none", "none")
     embed, apart = embedder(alike), lpips(far)
     unmasker = models.unmasker(*networks_of(which, workspace.folder))
+    size = size or unmasker.size
     looks = report_stage.Looks(unmasker, embed, size, apart)
     versions = {path.name: file_md5(path) for path in (unmasker.segmenter, unmasker.completer)}
     versions |= {"identity": embed.sha256 if embed else "none", "lpips": apart.sha256 if apart else "none"}
@@ -232,6 +232,7 @@ def _trained(
     )
     found = [checks.runs_as_trained(dataset, task, pairs)]
     figures = sheets.network_of(dataset, task.name)
+    figures |= run_page(tracking.store(workspace, asset), figures["run_id"])
     return recorded(
         context, config, workspace, dataset, report, checks=found, sheet=sheets.of_network(dataset), figures=figures
     )

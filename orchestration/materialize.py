@@ -10,45 +10,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-import yaml
 
-from assets_defs.config import LOOKING, WHOLE, inputs, settings_of
+from assets_defs.config import WHOLE, inputs
 from assets_defs.resources import Compute, Models, Tracking, Workspace
-from assets_defs.results import MADE_OF, made_of
-from ops.store import directory_md5
+from assets_defs.settings import settings_of
+from ops.plain_yaml import BadYaml, read_yaml
+from ops.telling import tellable
 from orchestration.definitions import defs
+from orchestration.failures import root_of
+from orchestration.forgotten import end_forgotten
+from orchestration.freshness import stale
 from orchestration.home import home
 
 SOURCE = "source"
 Wishes = Mapping[str, Mapping[str, Any]]
 """Settings by asset that take the place of those in params.yaml, for this run."""
-
-
-def stale(
-    instance: dg.DagsterInstance, workspace: Workspace, asset: str, source: str, wishes: Mapping[str, Any] | None = None
-) -> str | None:
-    """Say why an asset's partition, or an asset without any (source ""), is to be made again; None when it is fresh.
-
-    Fresh means: the last materialization was made of this code, these settings and this input, it passed its blocking
-    checks, and the folder still holds what it made. What reads raw files is never fresh: only looking at them can tell.
-    """
-    if asset in LOOKING:
-        return "its raw files are to be looked at"
-    records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[source] if source else None), limit=1
-    ).records
-    if not records or records[0].asset_materialization is None:
-        return "it was never made"
-    event = records[0].asset_materialization
-    known = event.metadata.get(MADE_OF)
-    if known is None:
-        return "it did not pass its checks, or could not read a file"
-    if known.value != made_of(workspace, asset, source, settings_of(asset, wishes)):
-        return "its code, settings or input changed"
-    folder = workspace.dataset(asset, source).folder
-    if not folder.is_dir() or (event.tags or {}).get("dagster/data_version") != directory_md5(folder):
-        return "its folder is not as it was made"
-    return None
 
 
 def order() -> list[str]:
@@ -79,13 +55,11 @@ def cause(result: dg.ExecuteInProcessResult) -> str:
         return f"check {', '.join(check.check_name for check in checks)} did not pass"
     errors = (event.step_failure_data.error for event in result.all_events if event.is_step_failure)
     error = next(errors, None)
-    while error and error.cause:
-        error = error.cause
-    return error.message.strip() if error else "no step told why"
+    return root_of(error).message.strip() if error else "no step told why"
 
 
 def materialize(
-    assets: list[str], sources: list[str], *, workers: int, device: str, force: bool, wishes: Wishes
+    assets: list[str], sources: list[str], *, compute: Compute, device: str, force: bool, wishes: Wishes
 ) -> bool:
     """Materialize what is stale of ``assets`` for every source; True when everything ended well.
 
@@ -93,29 +67,30 @@ def materialize(
     together is made without those whose inputs failed, unless that is all of them.
     """
     workspace = Workspace()
-    resources = {"workspace": workspace, "models": Models(device=device), "compute": Compute(workers=workers)}
+    resources = {"workspace": workspace, "models": Models(device=device), "compute": compute}
     resources["tracking"] = Tracking()
     lost: set[tuple[str, str]] = set()
     with dg.DagsterInstance.get() as instance:
+        end_forgotten(instance)
         instance.add_dynamic_partitions(SOURCE, workspace.sources())
         for asset, source in steps(assets, sources):
-            title = f"{asset} [{source}]" if source else asset
+            title = tellable(f"{asset} [{source}]") if source else asset
             failed = {place for name, place in lost if name in inputs(asset)}
             if failed & {source, ""} or (failed and not source and failed >= set(sources)):
                 print(f"{title}: left out, its input failed", file=sys.stderr)
                 lost.add((asset, source))
                 continue
-            why = "it was asked for" if force else stale(instance, workspace, asset, source, wishes.get(asset))
+            here = Workspace(without=sorted(failed))
+            why = "it was asked for" if force else stale(instance, here, asset, source, wishes.get(asset))
             if why is None:
                 print(f"{title}: fresh")
                 continue
             if failed and not source:
                 print(f"{title}: without {', '.join(sorted(failed))}, whose input failed", file=sys.stderr)
             start = time.perf_counter()
-            without = {"workspace": Workspace(without=sorted(failed))}
-            result = run(instance, resources | without, asset, source, wishes.get(asset))
+            result = run(instance, resources | {"workspace": here}, asset, source, wishes.get(asset))
             if not result.success:
-                print(f"{title}: FAILED: {cause(result)}", file=sys.stderr)
+                print(f"{title}: FAILED: {tellable(cause(result))}", file=sys.stderr)
                 lost.add((asset, source))
                 continue
             (event,) = result.asset_materializations_for_node(asset)
@@ -161,8 +136,8 @@ def read_wishes(texts: Sequence[str], known: Sequence[str]) -> dict[str, dict[st
         if not (equals and dot) or asset not in known:
             raise ValueError(f"{text!r} is no ASSET.NAME=VALUE; the assets are {', '.join(known)}")
         try:
-            wishes.setdefault(asset, {})[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            wishes.setdefault(asset, {})[name] = read_yaml(value.encode())
+        except BadYaml as error:
             raise ValueError(f"{value!r} of {place} is no YAML: {error}") from None
     told = {asset: settings_of(asset, wanted) for asset, wanted in wishes.items()}
     return {asset: {name: told[asset][name] for name in wanted} for asset, wanted in wishes.items()}
@@ -176,6 +151,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("assets", nargs="+", choices=names, metavar="ASSET", help=f"or a group: {', '.join(names)}")
     parser.add_argument("--source", action="append", help="a folder under data/raw; every one by default")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0 lets the amount of work decide")
+    parser.add_argument("--compute", choices=["local", "ray"], help="this machine's processes, or a Ray cluster's")
+    parser.add_argument("--address", help="of the Ray cluster, host:port; empty starts one on this machine")
+    parser.add_argument("--gpus", type=float, help="share of a GPU that each worker on Ray takes, such as 0.25")
     parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
     parser.add_argument("--force", action="store_true", help="run even what is fresh; finished items are still kept")
     parser.add_argument(
@@ -201,7 +179,9 @@ def main(arguments: list[str] | None = None) -> int:
     home()
     asked = {asset for name in told.assets for asset in together.get(name, [name])}
     wanted = [asset for asset in known if asset in asked]
-    how = {"workers": told.workers, "device": told.device, "force": told.force}
+    given = {name: getattr(told, name) for name in ("workers", "compute", "address", "gpus")}
+    compute = Compute(**{name: value for name, value in given.items() if value is not None})
+    how = {"compute": compute, "device": told.device, "force": told.force}
     well = materialize(wanted, told.source or present, **how, wishes=wishes)
     return 0 if well else 1
 

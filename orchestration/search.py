@@ -6,8 +6,8 @@ import dagster as dg
 import yaml
 from pydantic import Field
 
-from assets_defs.config import settings_of
 from assets_defs.resources import Models, Tracking, Workspace
+from assets_defs.settings import settings_of
 from ops.stages.detector import split_hash
 from ops.store import fingerprint
 from ops.training.detector import Recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -83,6 +84,11 @@ def anonymise(
             anonymise_files.AnonymiseFile, folder, surface, finder, judge, wishes, clips=clips, max_pixels=MAX_PIXELS
         ),
         anonymise_files.COLUMNS,
+        made_with={
+            "verb": "anonymise",
+            "settings": {**asdict(wishes), **clips._asdict(), "layout": layout},
+            "models": finder.versions() | {"identity": wishes.judge},
+        },
         workers=workers,
         as_json=as_json,
         beside=beside,

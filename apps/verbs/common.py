@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -13,12 +14,23 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ops.telling import tellable
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ops.store import Column, Dataset, Item, Report, Row
 
-say = Console(stderr=True)
+
+class Teller(Console):
+    """A console that shows what names and messages hold, and obeys none of it."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print as rich does, texts as :func:`ops.telling.tellable` has them."""
+        super().print(*(tellable(each) if isinstance(each, str) else each for each in objects), **how)
+
+
+say = Teller(stderr=True, markup=False, emoji=False)
 
 Input = Annotated[Path, typer.Argument(help="a picture, a video, or a folder of them", show_default=False)]
 Output = Annotated[Path, typer.Argument(help="folder to write to; it mirrors INPUT's folders", show_default=False)]
@@ -27,6 +39,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Fps = Annotated[float, typer.Option(help="frames a second taken from videos", min=0.001)]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
 NOTHING_DONE, USAGE = 1, 2
+PORTS = {"Dagster's UI": 3000, "detector app": 8501, "expression app": 7860}
+"""Ports that are listened on unless another is asked for."""
+
 OUTPUTS = ("output", "crop")
 """Columns of the files that a summary counts."""
 
@@ -38,6 +53,7 @@ def process(
     work: Callable[[], Callable[[Item], list[Row]]],
     columns: Sequence[Column],
     *,
+    made_with: Mapping[str, Any],
     workers: int,
     as_json: bool,
     also: Callable[[Any], dict[str, bytes]] | None = None,
@@ -51,6 +67,7 @@ def process(
         plan: lists what to do in a folder, or with one file in it; and what was refused.
         work: makes what does it.
         columns: of the manifest.
+        made_with: verb, settings, and names and checksums of models, for the manifest; JSON-able.
         workers: processes; 0 lets the amount of work decide.
         as_json: print one JSON object and nothing else.
         also: makes further files of the finished table.
@@ -68,7 +85,8 @@ def process(
     start = time.perf_counter()
     with usage_on_wrong_value():
         items, told = plan(root, only)
-    dataset = Dataset(output, columns, exclusive=False)
+    told_of = {**made_with, "input": os.path.relpath(root, output.resolve())}
+    dataset = Dataset(output, columns, exclusive=False, made_with=told_of)
     with progress_bar() as bar:
         task = bar.add_task("files", total=len(items))
         report = dataset.build(

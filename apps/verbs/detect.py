@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -55,6 +56,11 @@ def detect(
         partial(detect_files.plan, wishes=wishes, fps=fps, crops=save_crops),
         partial(detect_files.Detect, folder, detector, wishes, fps=fps, crops=save_crops),
         detect_files.COLUMNS,
+        made_with={
+            "verb": "detect",
+            "settings": {**asdict(wishes), "fps": fps, "crops": save_crops},
+            "models": {onnx.name: wishes.detector},
+        },
         workers=workers,
         as_json=as_json,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -87,6 +88,11 @@ def express(
         partial(express_files.plan, wishes=wishes, lenders=lenders),
         partial(express_files.ExpressFile, folder, kit, wishes, max_pixels=MAX_PIXELS, watch=say_try),
         express_files.COLUMNS,
+        made_with={
+            "verb": "express",
+            "settings": {name: value for name, value in asdict(wishes).items() if name != "kit"},
+            "models": wishes.kit,
+        },
         workers=several,
         as_json=as_json,
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -80,8 +82,10 @@ def detector(
         weights, on = start_weights(start, size), resolve_device(device)
         stage.plan(split, recipe, weights)
     say.print(f"yolo26{size} from {weights.name} on {on}", markup=False)
+    learned = {"verb": "train detector", "settings": asdict(recipe), "models": {weights.name: weights.sha256}}
+    learned["input"] = os.path.relpath(split.resolve(), output.resolve())
     report = stage.make(
-        Dataset(output, stage.COLUMNS, exclusive=False),
+        Dataset(output, stage.COLUMNS, exclusive=False, made_with=learned),
         split.resolve(),
         output / SCRATCH,
         recipe,

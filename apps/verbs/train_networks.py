@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -150,8 +152,10 @@ def _train(
     with usage_on_wrong_value():
         task, known, on = task_of(), read_pairs(Dataset(pairs.resolve())), resolve_device(device)
     say.print(f"{task.name} on {len(known.train)} squares, {on}", markup=False)
+    learned = {"verb": f"train {task.name}", "settings": asdict(task.recipe), "models": task.about()}
+    learned["input"] = os.path.relpath(pairs.resolve(), output.resolve())
     report = make(
-        Dataset(output, columns, exclusive=False),
+        Dataset(output, columns, exclusive=False, made_with=learned),
         known,
         output / SCRATCH,
         task,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -52,6 +53,11 @@ def unmask(
         partial(unmask_files.plan, wishes=wishes, finder=finder.versions()),
         partial(unmask_files.UnmaskFile, output, unmasker, finder, wishes, max_pixels=MAX_PIXELS),
         unmask_files.COLUMNS,
+        made_with={
+            "verb": "unmask",
+            "settings": {**asdict(wishes.care), "panels": panels},
+            "models": finder.versions() | dict(zip(("segmenter", "completer"), wishes.networks, strict=True)),
+        },
         workers=workers,
         as_json=as_json,
     )

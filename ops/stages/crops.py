@@ -10,7 +10,7 @@ import numpy as np
 from ops import alignment, images
 from ops.stages import refusal
 from ops.stages.faces import ORIGIN, face_of
-from ops.store import REJECTED, Column, Item, fingerprint, row, rows_of, write_atomic
+from ops.store import REJECTED, Column, Item, fingerprint, grouped, row, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,16 +61,14 @@ def plan(
         raise ValueError(f"wearing {sorted(unknown)} is unknown; allowed: {', '.join(WEARING)}")
     settings = {"styles": list(styles), "size": size, "quality": quality, "version": VERSION}
     items: list[Item] = []
-    found: dict[str, list[Row]] = {}
-    for _, group in faces.groupby("frame", sort=False):
-        rows = rows_of(group)
-        found[rows[0]["frame"]] = rows
-        if "bare" in wearing:
-            items.append(_item(rows, rows[0]["fingerprint"], data / rows[0]["picture"], None, settings))
+    found = grouped(faces, "frame")
+    if "bare" in wearing:
+        items = [
+            _item(rows, rows[0]["fingerprint"], data / rows[0]["picture"], None, settings) for rows in found.values()
+        ]
     if "masked" not in wearing:
         return items
-    for _, group in masked.groupby("output", sort=False):
-        worn = rows_of(group[["fingerprint", "frame", "face", "variant", "output"]])
+    for worn in grouped(masked[["fingerprint", "frame", "face", "variant", "output"]], "output").values():
         first, wearers = worn[0], {known["face"] for known in worn}
         rows = [known for known in found[first["frame"]] if known["face"] in wearers]
         path = data / "masked_faces" / source / first["output"]

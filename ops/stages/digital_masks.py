@@ -20,7 +20,7 @@ from ops.anonymising.sight import Sight, look
 from ops.faces import NO_FACE
 from ops.stages import digest_of, refusal
 from ops.stages.faces import BOX, ORIGIN, POSE, about, face_of
-from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, row, rows_of, write_atomic
+from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, grouped, row, rows_of, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,7 +102,7 @@ def plan(
         finder: names and checksums of what looks for further faces.
     """
     made_with = [wishes.key(), dict(finder)]
-    found = {rows[0]["frame"]: rows for _, group in faces.groupby("frame", sort=True) if (rows := rows_of(group))}
+    found = dict(sorted(grouped(faces, "frame").items()))
     every = {known["frame"]: known for known in rows_of(frames)}
     told: dict[str, str] = {}
     for frame in every:

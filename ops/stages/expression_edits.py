@@ -13,7 +13,7 @@ from ops.faces import NO_FACE
 from ops.stages import refusal
 from ops.stages.expressing import MADE, Lent, Maker
 from ops.stages.faces import BOX, ORIGIN, POSE, face_of
-from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row, rows_of
+from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, grouped, row, rows_of
 from ops.videos import BadVideo
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def plan(
     """
     kinds = {known["frame"]: known for known in rows_of(frames)}
     told = {(known["frame"], known["face"]): state_of(known) for known in rows_of(states)}
-    found = {rows[0]["frame"]: rows for _, group in faces.groupby("frame", sort=True) if (rows := rows_of(group))}
+    found = dict(sorted(grouped(faces, "frame").items()))
     items = []
     for frame, rows in found.items():
         if kinds[frame]["kind"] != "image":

@@ -13,7 +13,7 @@ from ops.expressions.regions import REGIONS, region
 from ops.expressions.state import LIMITS, Limits, closed_eyes, is_smiling
 from ops.stages import digest_of, refusal
 from ops.stages.faces import BOX, ORIGIN, POSE, about, face_of
-from ops.store import SKIPPED, Column, Item, fingerprint, row, rows_of, write_atomic
+from ops.store import SKIPPED, Column, Item, fingerprint, grouped, row, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,8 +104,7 @@ def plan(faces: pd.DataFrame, data: Path, *, senses: Senses, wishes: Wishes) -> 
     """List the pictures with faces: ``faces`` holds the done rows of face geometry, ``data`` is the data folder."""
     settings = [asdict(wishes), dict(senses.versions), digest_of(*CODE), VERSION]
     items = []
-    for _, group in faces.groupby("frame", sort=False):
-        rows = rows_of(group)
+    for rows in grouped(faces, "frame").values():
         first = rows[0]
         same = {name: first[name] for name in ("frame", "time", "identity", "picture")}
         payload = {"source": first["source"], "path": str(data / first["picture"]), "same": same}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -27,7 +25,8 @@ from ops.masking import (
 from ops.masking.labels import HALF
 from ops.stages import digest_of, refusal
 from ops.stages.faces import BOX, ORIGIN, POSE, about, face_of
-from ops.store import DONE, SKIPPED, Column, Item, fingerprint, row, rows_of, write_atomic
+from ops.store import DONE, SKIPPED, Column, Item, fingerprint, grouped, row, rows_of, write_atomic
+from ops.tables import as_csv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +104,7 @@ def plan(
             },
             rows[0]["fingerprint"],
         )
-        for rows in (rows_of(group) for _, group in faces.groupby("frame", sort=False))
+        for rows in grouped(faces, "frame").values()
     ]
 
 
@@ -244,13 +243,12 @@ def logs(unseen: pd.DataFrame, table: pa.Table) -> dict[str, bytes]:
     present = [*wanted, *({"style"} & set(table.column_names))]
     rows = [known for known in table.select(present).to_pylist() if known.get("style") is None]
     rows = [known for known in rows if known["kind"] or known["status"] != DONE]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(LOG_FIELDS)
-    for known in [*before, *rows]:
-        found = [known.get(name) for name in ("source", "kind", "colour", "y_offset", "rotation", "reason")]
-        writer.writerow([*found, known["status"] == DONE, *(known.get(name) for name in ("output", "variant", "face"))])
+    asked, came = ("source", "kind", "colour", "y_offset", "rotation", "reason"), ("output", "variant", "face")
+    told = [
+        [*map(known.get, asked), known["status"] == DONE, *map(known.get, came)]  # a line of LOG_FIELDS
+        for known in [*before, *rows]
+    ]
     masked = {known["source"] for known in rows if known["status"] == DONE}
     missed = sorted({known["source"] for known in [*before, *rows]} - masked)
     lines = "".join(json.dumps(name, ensure_ascii=False)[1:-1] + "\n" for name in missed)
-    return {"logs.csv": text.getvalue().encode(), "missed_images.txt": lines.encode()}
+    return {"logs.csv": as_csv(LOG_FIELDS, told), "missed_images.txt": lines.encode()}

@@ -13,7 +13,7 @@ from ops.faces import NO_FACE, find_faces
 from ops.pictures import contact_sheet
 from ops.stages import digest_of, refusal
 from ops.stages.faces import BOX, ORIGIN, POSE, about, face_of
-from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, row, rows_of, write_atomic
+from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, grouped, row, rows_of, write_atomic
 from ops.unmasking.moving import Sight, followed
 from ops.unmasking.regions import eight_bit, tinted
 from ops.unmasking.unmask import NO_MASK, Care, Memory, UnmaskingError, changed_outside, unmask_all
@@ -107,7 +107,7 @@ def plan(
     if unknown:
         raise ValueError(f"pictures {unknown} are unknown; allowed: {', '.join(KINDS)}")
     kinds = {known["frame"]: known for known in rows_of(frames)}
-    found = {rows[0]["frame"]: rows for _, group in faces.groupby("frame", sort=True) if (rows := rows_of(group))}
+    found = dict(sorted(grouped(faces, "frame").items()))
     items: list[Item] = []
     if FRAMES in pictures:
         for frame, rows in found.items():
@@ -120,8 +120,8 @@ def plan(
             key = fingerprint(known["content"], name, dict(finder), wishes.key())
             items.append(Item(key, same, known["fingerprint"]))
     if MASKED in pictures:
-        for output, group in masked.groupby("output", sort=True):
-            worn = rows_of(group[["fingerprint", "frame", "face", "variant"]])
+        needed = masked[["fingerprint", "frame", "face", "variant", "output"]]
+        for output, worn in sorted(grouped(needed, "output").items()):
             wearers, first = {known["face"] for known in worn}, worn[0]
             rows = [known for known in found[first["frame"]] if known["face"] in wearers]
             about = {"truth": rows[0]["picture"], "variant": int(first["variant"])}

@@ -220,4 +220,5 @@ def test_it_is_asked_for_when_its_inputs_changed_and_not_again():
         third, cursor = asked(instance, cursor)
         observe(instance, "2")
         fourth, cursor = asked(instance, cursor)
-    assert (second, third, fourth) == (0, 0, 1)
+        fifth, cursor = asked(instance, cursor)
+    assert (second, third, fourth, fifth) == (0, 0, 0, 1), "a tick later, when nothing more changes"

@@ -152,19 +152,6 @@ def test_bad_files_are_rows_with_reasons_and_the_rest_goes_on(finished, tmp_path
     assert set(good) <= set(rows["source"][rows["status"] == "done"])
 
 
-def test_a_new_source_becomes_a_partition(tmp_path):
-    from orchestration.automation import source_sensor
-
-    (tmp_path / "raw" / "holiday").mkdir(parents=True)
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("source", ["gone"])
-        context = dg.build_sensor_context(instance=instance, resources={"workspace": Workspace(data=str(tmp_path))})
-        told = source_sensor(context)
-        assert [request.partition_key for request in told.run_requests] == ["holiday"]
-        requests = {type(request).__name__: request.partition_keys for request in told.dynamic_partitions_requests}
-        assert requests == {"AddDynamicPartitionsRequest": ["holiday"], "DeleteDynamicPartitionsRequest": ["gone"]}
-
-
 def test_real_photographs(shared_data, tmp_path):
     """Twenty real portraits and a talking face: every one ends as masked pictures and crops."""
     raw = tmp_path / "raw" / "portraits"

@@ -220,22 +220,12 @@ def test_what_has_no_partitions_is_known_by_name():
     assert set(LOOKING) <= {asset.key.to_user_string() for asset in defs.assets}
 
 
-def test_what_starts_by_itself_is_on():
-    import dagster as dg
-
-    from orchestration.definitions import defs
-
-    assert {sensor.name for sensor in defs.sensors} == {"source_sensor", "content_changed"}
-    assert {sensor.default_status for sensor in defs.sensors} == {dg.DefaultSensorStatus.RUNNING}
-    assert [schedule.default_status for schedule in defs.schedules] == [dg.DefaultScheduleStatus.RUNNING]
-
-
 def test_configs_take_every_setting_from_params_yaml():
-    from assets_defs import config
+    from assets_defs.config import assets, section
+    from assets_defs.settings import settings_of
 
-    for name in yaml.safe_load((ROOT / "params.yaml").read_text()):
-        model = getattr(config, "".join(part.title() for part in name.split("_")) + "Config")
-        assert model().model_dump() == config.section(name)
+    assert sorted(yaml.safe_load((ROOT / "params.yaml").read_text())) == sorted(assets())
+    assert all(settings_of(name) == section(name) for name in assets())
 
 
 def test_every_asset_tells_who_what_and_how():

@@ -51,6 +51,16 @@ def test_a_run_tells_what_was_said_of_it(store):
     assert known.tags.items() >= {"split_hash": "abc", "more": "7"}.items()
 
 
+def test_a_run_has_a_page_and_what_is_no_run_has_none(store, tmp_path):
+    with opened(store, "shown") as run:
+        pass
+    page = store.page(run.run_id)
+    assert page.startswith("http://127.0.0.1:5000/#/experiments/")
+    assert page.endswith(f"/runs/{run.run_id}")
+    assert store.page("0" * 32) is None
+    assert Tracking(local_uri(tmp_path)).page(run.run_id) is None
+
+
 def test_a_training_that_goes_on_is_the_same_run_with_every_epoch_once(store):
     with pytest.raises(KeyboardInterrupt), opened(store, "killed") as run:
         run.epoch(1, {"val/ap50": 0.1})
