@@ -185,12 +185,12 @@ def unmasking_report(
     alike, far = wishes if anybody else ("none", "none")
     embed, apart = embedder(alike), lpips(far)
     unmasker = models.unmasker(*networks_of(which, workspace.folder))
-    size = size or unmasker.size
-    looks = report_stage.Looks(unmasker, embed, size, apart)
+    sizes = (size, size) if size else unmasker.sizes
+    looks = report_stage.Looks(unmasker, embed, sizes, apart)
     versions = {path.name: file_md5(path) for path in (unmasker.segmenter, unmasker.completer)}
     versions |= {"identity": embed.sha256 if embed else "none", "lpips": apart.sha256 if apart else "none"}
     dataset = workspace.dataset("unmasking_report", "", report_stage.COLUMNS, made_with(config, versions))
-    items = report_stage.plan(rows, size, versions)
+    items = report_stage.plan(rows, sizes, versions)
     work = partial(report_stage.Judge, pairs.folder, report_stage.references(rows), looks)
     about = {"networks": which, "identity_by": embed.name if embed else "none"}
     files = report_stage.files(pairs.folder, rows, looks, Floor(**settings), about)

@@ -56,7 +56,12 @@ class OnnxUnmasker:
     @property
     def size(self) -> int:
         """Side in pixels of the square from which on neither network is given more detail."""
-        return max(self._segment[1], self._complete[1])
+        return max(self.sizes)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Sides in pixels of the squares that segmenter and completer are made for."""
+        return self._segment[1], self._complete[1]
 
     def check(self) -> tuple[str, str]:
         """Open both files, so that what is wrong with them is told early, and return their hashes."""

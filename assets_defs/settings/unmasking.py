@@ -103,7 +103,7 @@ class UnmaskingReportConfig(dg.Config):
     """Settings of ``unmasking_report``."""
 
     networks: str = _report("networks", "trained: those of mask_segmenter and face_completer; or shipped")
-    size: int = _report("size", "side in pixels of the squares that are compared; 0: what the networks see", ge=0)
+    size: int = _report("size", "side in pixels of the squares that are compared; 0: each network at its own", ge=0)
     identity: str = _report("identity", "auto, dlib_resnet, none or an ONNX file: tells how alike people look")
     lpips: str = _report("lpips", "auto, lpips_alex or none: tells how far apart pictures look")
     psnr: float = _report("psnr", "decibels ahead of the best baseline")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from ops.records import Floats, Picture
     from ops.store import Row
@@ -83,28 +84,33 @@ class Looks(NamedTuple):
     Attributes:
         unmasker: the trained networks.
         embed: tells how alike people look; None does without.
-        size: side in pixels of the squares that are looked at.
+        sizes: sides in pixels of the squares in which masks are found, and of those that are completed and compared.
         apart: tells how far apart two pictures look at each pixel; None does without.
     """
 
     unmasker: Unmasker
     embed: Embed | None
-    size: int
+    sizes: tuple[int, int]
     apart: Apart | None = None
 
+    @property
+    def size(self) -> int:
+        """Side in pixels of the squares that are completed and compared."""
+        return self.sizes[1]
 
-def plan(rows: Sequence[Row], size: int, made_with: Mapping[str, str]) -> list[Item]:
+
+def plan(rows: Sequence[Row], sizes: tuple[int, int], made_with: Mapping[str, str]) -> list[Item]:
     """List the faces of the test split, each with its masked versions and, where there is one, a second photograph.
 
     Args:
         rows: of the pairs' manifest.
-        size: side in pixels of the squares that are looked at.
+        sizes: of the squares, as in :class:`Looks`.
         made_with: hashes of what looks at them.
     """
     test = [known for known in rows if known["split"] == "test"]
     bare = sorted((known for known in test if known["wearing"] == BARE), key=lambda known: known["output"])
     learned = sorted(known["fingerprint"] for known in references(rows))
-    with_code = fingerprint(learned, size, dict(made_with), VERSION, digest_of(*CODE))
+    with_code = fingerprint(learned, sizes, dict(made_with), VERSION, digest_of(*CODE))
     items = []
     for known in bare:
         same = [other for other in test if other["fingerprint"] == known["fingerprint"]]
@@ -138,24 +144,22 @@ class Judge:
     def __call__(self, item: Item) -> list[Row]:
         """Return a row for the bare face, and one for each masked version, way of giving the region and contender."""
         bare, second = item.payload["bare"], item.payload["second"]
-        size, unmasker = self.looks.size, self.looks.unmasker
-        truth, _ = read_square(self.folder, bare, size)
+        truth, _ = read_square(self.folder, bare, self.looks.size)
         known_by = [self._embedded(known) for known in (bare, second)]
-        seen = shown(
-            np.reshape(bare["matrix"], (2, 3)), bare["size"], (int(bare["width"]), int(bare["height"])), at=size
-        )
-        taken = float((unmasker.shares(truth) >= HALF)[seen].mean())
+        found_in, seen = (_seen(bare, size) for size in self.looks.sizes)
+        taken = float((self._shares(bare)[0] >= HALF)[found_in].mean())
         rows = [row(item, bare["source"], **_about(bare), taken=taken)]
         for known in item.payload["masked"]:
-            square, alpha = read_square(self.folder, known, size)
-            shares = unmasker.shares(square)
-            over = overlap((shares >= HALF) & seen, (alpha >= HALF * 255) & seen)._asdict()
+            square, alpha = read_square(self.folder, known, self.looks.size)
+            shares, hidden = self._shares(known)
+            over = overlap((shares >= HALF) & found_in, (hidden >= HALF * 255) & found_in)._asdict()
             inside = (alpha >= EDGE) & seen
             if not inside.any():
                 rows.append(row(item, known["source"], status=SKIPPED, reason=BEYOND, **_about(known)))
                 continue
+            shares = resized(shares, self.looks.size)
             for given, region in ((FOUND, shares), (TRUE, alpha.astype(np.float32) / np.float32(255))):
-                made = complete(square, region, known, self.learned, unmasker)
+                made = complete(square, region, known, self.learned, self.looks.unmasker)
                 for contender, picture in made.items():
                     near = nearness(truth, picture, inside)._asdict()
                     told = {**_about(known), "given": given, "contender": contender, **near, **over}
@@ -165,6 +169,11 @@ class Judge:
                             told["lpips"] = float(self.looks.apart(truth, picture)[inside].mean())
                     rows.append(row(item, known["source"], **told))
         return rows
+
+    def _shares(self, known: Row) -> tuple[Floats, NDArray[np.uint8]]:
+        """Return what the segmenter says of a square of the size in which it looks, and the true alpha there."""
+        square, alpha = read_square(self.folder, known, self.looks.sizes[0])
+        return self.looks.unmasker.shares(square), alpha
 
     def _embedded(self, known: Row | None) -> Floats | None:
         if known is None or self.looks.embed is None:
@@ -178,6 +187,19 @@ class Judge:
         mine = self.looks.embed(picture, baselines.mesh_of(known, self.looks.size))
         names = ("identity", "second")
         return {name: None if one is None else cosine(mine, one) for name, one in zip(names, others, strict=True)}
+
+
+def _seen(known: Row, size: int) -> NDArray[np.bool_]:
+    """Return where a row's square of a size shows the picture."""
+    matrix, whole = np.reshape(known["matrix"], (2, 3)), (int(known["width"]), int(known["height"]))
+    return shown(matrix, known["size"], whole, at=size)
+
+
+def resized(shares: Floats, size: int) -> Floats:
+    """Return the probabilities of a square of another size."""
+    import cv2
+
+    return np.asarray(cv2.resize(shares, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def complete(square: Picture, shares: Floats, known: Row, learned: Baselines, unmasker: Unmasker) -> dict[str, Picture]:
@@ -217,7 +239,9 @@ def files(
     def make(table: pa.Table) -> dict[str, bytes]:
         told = [known for known in table.to_pylist() if known["status"] == DONE]
         return {
-            METRICS: as_json(metrics_of(told, floor, {**about, "size": looks.size})),
+            METRICS: as_json(
+                metrics_of(told, floor, {**about, **dict(zip(("found_at", "completed_at"), looks.sizes, strict=True))})
+            ),
             **tables(told),
             **dict(zip(PLOTS, (plot_contenders(told), plot_groups(told)), strict=True)),
             **_sheets(folder, rows, looks, told),
@@ -243,7 +267,8 @@ def _sheets(folder: Path, rows: Sequence[Row], looks: Looks, told: Sequence[Row]
             known = by_name[each["picture"]]
             truth, _ = read_square(folder, bare[known["fingerprint"]], looks.size)
             square, _ = read_square(folder, known, looks.size)
-            shares = looks.unmasker.shares(square)
+            larger, _ = read_square(folder, known, looks.sizes[0])
+            shares = resized(looks.unmasker.shares(larger), looks.size)
             made = complete(square, shares, known, learned, looks.unmasker)
             overlaid = tinted(square, region_of(shares).inside.astype(np.uint8) * 255)
             panels += [square, overlaid, made[COMPLETED], truth, *(made[other] for other in BESIDE)]

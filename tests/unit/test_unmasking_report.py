@@ -187,11 +187,11 @@ def colours(pixels, mesh):
 
 def build(pairs, folder, unmasker: OnnxUnmasker, *, workers=1, floor=FLOOR, embed=colours, size=SIZE):
     rows = rows_of(pairs.read(status="done"))
-    looks = Looks(unmasker, embed, size)
+    looks = Looks(unmasker, embed, (size, size))
     dataset = Dataset(folder, COLUMNS)
     work = partial(Judge, pairs.folder, references(rows), looks)
     also = files(pairs.folder, rows, looks, floor, ABOUT)
-    return dataset, dataset.build(plan(rows, size, {"networks": "x"}), work, Local(workers), also=also)
+    return dataset, dataset.build(plan(rows, (size, size), {"networks": "x"}), work, Local(workers), also=also)
 
 
 @pytest.fixture(scope="module")
@@ -215,12 +215,12 @@ def test_every_masked_square_of_the_test_split_is_judged_and_no_other(made, rows
 
 
 def test_what_lies_beyond_the_picture_is_not_judged(pairs, rows, unmasker):
-    looks = Looks(unmasker, None, SIZE)
+    looks = Looks(unmasker, None, (SIZE, SIZE))
 
     def judged(share):
         """As if pictures ended at a share of their faces' height."""
         cut = [{**each, "height": round(each["y1"] + share * (each["y2"] - each["y1"]))} for each in rows]
-        item = next(item for item in plan(cut, SIZE, {}) if item.payload["masked"])
+        item = next(item for item in plan(cut, (SIZE, SIZE), {}) if item.payload["masked"])
         return [known for known in Judge(pairs.folder, references(cut), looks)(item) if known["wearing"] == "masked"]
 
     whole, cut, gone = (judged(share) for share in (1.5, 0.8, 0.2))
@@ -245,7 +245,7 @@ def test_what_the_report_says_is_what_is_there(made):
 
 
 def test_a_second_photograph_is_another_one_of_the_same_person(rows):
-    items = plan(rows, SIZE, {})
+    items = plan(rows, (SIZE, SIZE), {})
     assert len(items) == 4
     for item in items:
         bare, second = item.payload["bare"], item.payload["second"]
@@ -253,7 +253,7 @@ def test_a_second_photograph_is_another_one_of_the_same_person(rows):
     unknown = [{**known, "identity": None} for known in rows]
     same_video = [{**known, "video": "raw/home/clip.mp4"} for known in rows]
     for some in (unknown, same_video):
-        assert all(item.payload["second"] is None for item in plan(some, SIZE, {}))
+        assert all(item.payload["second"] is None for item in plan(some, (SIZE, SIZE), {}))
 
 
 def test_tables_have_a_row_for_each_group(made):
