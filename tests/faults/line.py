@@ -190,6 +190,13 @@ class Child:
         self.process.join(seconds)
         return self.process.exitcode
 
+    def until(self, met: Callable[[], bool]) -> None:
+        """Wait for a moment in its life."""
+        while not met():
+            if not self.process.is_alive():
+                raise RuntimeError(f"it ended too early: {self.log.read_text()[-4000:]}")
+            time.sleep(0.002)
+
     def ends_well(self, seconds: float = 600) -> None:
         """Wait for the end.
 

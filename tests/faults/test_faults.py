@@ -14,10 +14,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ops.pinned import ChangedModel
-from ops.store import MANIFEST, BadManifest, Column, Dataset, Item, file_md5, fingerprint, row, write_atomic
+from ops.store import MANIFEST, BadManifest, Dataset, write_atomic
 from orchestration.forgotten import end_forgotten
-from resources.compute import Local
 from resources.tracking import Tracking, local_uri
 from tests.faults.kills import disturb, tracked_once
 from tests.faults.line import SOURCE, Child, begin_warm, beside, calm, leftovers, make, orphans, run, tree
@@ -42,13 +40,6 @@ def same_after_all(undisturbed, data: Path, asset: str, log: Path) -> bool:
     """Run an asset once more, and tell whether it comes out as the undisturbed one."""
     Child(partial(run, data, asset), log).ends_well()
     return tree(data / asset) == tree(undisturbed.folder / asset) and not leftovers(data)
-
-
-def until(met, child: Child) -> None:
-    """Wait for a moment in the life of a process."""
-    while not met():
-        assert child.process.is_alive(), child.log.read_text()
-        time.sleep(0.002)
 
 
 def held(folder: Path) -> bool:
@@ -190,7 +181,7 @@ def test_a_second_run_at_once_is_refused_and_the_first_loses_nothing(undisturbed
     asset, data = "masked_faces", beside(undisturbed, "masked_faces", tmp_path / "data")
     folder = data / asset / SOURCE
     first = Child(partial(run, data, asset), tmp_path / "first.log")
-    until(lambda: folder.is_dir() and held(folder), first)
+    first.until(lambda: folder.is_dir() and held(folder))
     first.kill(signal.SIGSTOP)
     second = Child(partial(run, data, asset), log)
     assert second.join() == 1
@@ -205,7 +196,7 @@ def test_a_run_whose_process_was_killed_is_not_waited_for(undisturbed, tmp_path,
     data, home = beside(undisturbed, "masked_faces", tmp_path / "data"), tmp_path / "home"
     home.mkdir()
     child = Child(partial(make, data, "masked_faces", home=home), log)
-    until(lambda: any((data / "masked_faces").rglob("*.jpg")), child)
+    child.until(lambda: any((data / "masked_faces").rglob("*.jpg")))
     child.kill(signal.SIGSTOP)
     with dg.DagsterInstance.local_temp(str(home)) as instance:
         assert end_forgotten(instance) == []
@@ -226,7 +217,7 @@ def test_a_terminated_run_ends_soon_and_goes_on_later(undisturbed, tmp_path, log
     data = beside(undisturbed, asset, tmp_path / "data")
     child = Child(partial(run, data, asset, workers=workers), log)
     begun = {"masked_faces": "masked_faces/**/*.jpg", "mask_segmenter": "training/*/epochs/*.json"}[asset]
-    until(lambda: any(data.glob(begun)), child)
+    child.until(lambda: any(data.glob(begun)))
     child.kill(number)
     assert child.join() == 1 and "Interrupted" in log.read_text()
     assert not orphans(str(log))
@@ -287,103 +278,3 @@ def test_a_store_of_runs_whose_making_was_killed_is_made_anew(tmp_path, log):
     begin_warm()
     assert Child(partial(killed_at_a_table, tmp_path), log).join() == -9
     Child(partial(open_store, tmp_path), log).ends_well()
-
-
-COLUMNS = (Column("told", "string", "what the model says"),)
-
-
-class Say:
-    """A worker with a model: a file, opened with the first item, that says what is in it."""
-
-    def __init__(self, folder: Path, model: Path) -> None:
-        self.folder, self.model, self.told = folder, model, ""
-
-    def __call__(self, item: Item) -> list[dict]:
-        self.told = self.told or self.model.read_text()
-        write_atomic(self.folder / f"{item.fingerprint}.txt", self.told.encode())
-        return [row(item, item.payload["source"], output=f"{item.fingerprint}.txt", told=self.told)]
-
-
-def say(folder: Path, model: Path, progress=None):
-    known = file_md5(model)
-    items = [Item(fingerprint(number, known), {"source": f"{number}.jpg"}) for number in range(40)]
-    work = partial(Say, folder, model)
-    return Dataset(folder, COLUMNS).build(items, work, Local(1), models={model: known}, progress=progress)
-
-
-@pytest.mark.parametrize("swap", [write_atomic, Path.write_bytes])
-def test_a_model_that_is_exchanged_under_a_run_is_noticed_and_never_mixed(tmp_path, swap):
-    model, folder = tmp_path / "model", tmp_path / "set"
-    model.write_bytes(b"one")
-
-    def exchanged(made: int, _: int) -> None:
-        if made == 35:
-            swap(model, b"two!")
-
-    with pytest.raises(ChangedModel, match="model was exchanged while the run was under way"):
-        say(folder, model, exchanged)
-    model.write_bytes(b"one")
-    assert say(folder, model).kept == 35, "what was made before stays"
-    model.write_bytes(b"two!")
-    assert say(folder, model).made == 40
-    say(tmp_path / "calm", model)
-    assert tree(folder) == tree(tmp_path / "calm") and set(Dataset(folder).read()["told"]) == {"two!"}
-
-
-def test_a_model_exchanged_between_plan_and_work_is_noticed(tmp_path):
-    model = tmp_path / "model"
-    model.write_bytes(b"one")
-    items = [Item("0", {"source": "0.jpg"})]
-    with pytest.raises(ChangedModel):
-        Dataset(tmp_path / "set", COLUMNS).build(
-            items, partial(Say, tmp_path / "set", model), Local(1), models={model: "0" * 32}
-        )
-    assert not (tmp_path / "set" / MANIFEST).exists()
-
-
-def test_a_model_written_over_in_place_goes_on_as_it_was(tmp_path):
-    import numpy as np
-
-    from model_assets.registry import fetch
-    from resources.litert import TfLite
-
-    file = Path(shutil.copy(fetch("face_mesh"), tmp_path))
-    model, given = TfLite(file), np.random.default_rng(0).random((192, 192, 3), np.float32)
-    before = model(given)
-    file.write_bytes(bytes(file.stat().st_size))
-    assert all((now == then).all() for now, then in zip(model(given), before, strict=True))
-
-
-class Wait:
-    """A worker that says that it began, and takes long."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __call__(self, item: Item) -> list[dict]:
-        (self.folder / item.fingerprint).touch()
-        time.sleep(60)
-        return [row(item, "never.jpg")]
-
-
-def wait(folder: Path) -> None:
-    list(Local(2).map(partial(Wait, folder), [Item(str(number), {}) for number in range(32)]))
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_workers_end_with_their_parent_at_once(tmp_path, log, number):
-    begin_warm()
-    child = Child(partial(wait, tmp_path), log)
-    until(lambda: (tmp_path / "0").exists() and (tmp_path / "8").exists(), child)
-    child.kill(number)
-    child.join(10)
-    assert child.process.exitcode and not orphans(str(log))
-
-
-def test_what_a_worker_can_not_load_is_told_as_it_is():
-    with pytest.raises(FileNotFoundError, match="no such model"):
-        list(Local(2).map(partial(unloadable, "no such model"), [Item("0", {})]))
-
-
-def unloadable(why: str):
-    raise FileNotFoundError(why)
