@@ -297,13 +297,15 @@ def _process(
 
     unseen = pd.DataFrame({"source": [], "status": [], "reason": []})
     settings = {**asdict(replace(wishes, masks=None)), "masks": wishes.masks and wishes.masks.as_key()}
+    with usage_on_wrong_value():
+        versions = models.versions()
     process(
         given,
         output,
         partial(photo.plan, wishes=wishes, models=models),
         partial(photo.Process, output, wishes, models),
         photo.columns(wishes),
-        made_with={"verb": verb, "settings": settings, "models": models.versions()},
+        made_with={"verb": verb, "settings": settings, "models": versions},
         workers=workers,
         as_json=as_json,
         also=None if wishes.masks is None else partial(masks.logs, unseen),
