@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.parquet"
 REJECTS = "rejects.parquet"
+SETTLED = 2.0
+"""Seconds after which another change of a file shows in its times."""
+
+_READ: dict[str, tuple[str, str]] = {}
+"""By folder, what stood for its files when it was last read, and its content."""
+
 JOURNAL = ".journal"
 JOURNAL_ITEMS, JOURNAL_SECONDS = 32, 2.0
 DRAFT = ".draft-"
@@ -179,9 +185,31 @@ def listing(folder: Path) -> list[dict[str, str]]:
 
 
 def directory_md5(folder: Path) -> str:
-    """MD5 of a folder's content as DVC writes it in dvc.lock, ``<32 hex>.dir``: that of the listing as JSON."""
+    """MD5 of a folder's content as DVC writes it in dvc.lock, ``<32 hex>.dir``: that of the listing as JSON.
+
+    While the process lives, a folder is read again only where a file's number, size or times changed.
+    """
+    before = _touched(folder)
+    known = _READ.get(os.fspath(folder))
+    if before and known and known[0] == before:
+        return known[1]
     text = json.dumps(listing(folder), sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+    content = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+    if before and _touched(folder) == before:
+        _READ[os.fspath(folder)] = (before, content)
+    return content
+
+
+def _touched(folder: Path) -> str | None:
+    """Return what stands for all files' numbers, sizes and times; None where one is so new that these may yet lie."""
+    root, told, latest = os.path.join(folder, ""), hashlib.blake2b(digest_size=16), 0.0
+    for base, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(base, name)
+            known = os.stat(path)
+            latest = max(latest, known.st_mtime, known.st_ctime)
+            told.update(f"{path}\0{known.st_ino} {known.st_size} {known.st_mtime_ns} {known.st_ctime_ns}\n".encode())
+    return told.hexdigest() if time.time() - latest > SETTLED else None
 
 
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ops import store
 from ops.store import (
     Column,
     Dataset,
@@ -244,3 +245,26 @@ def test_fingerprints_tell_values_apart():
     assert fingerprint("a", {"b": 1, "c": [2]}) == fingerprint("a", {"c": (2,), "b": 1})
     assert len({fingerprint(1), fingerprint("1"), fingerprint([1]), fingerprint(1.0), fingerprint(None)}) == 5
     assert len(json.loads(json.dumps(fingerprint("a")))) == 32
+
+
+def test_a_folder_is_read_again_where_anything_of_it_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "SETTLED", 0.0)
+    file = tmp_path / "a" / "b.txt"
+    file.parent.mkdir()
+    file.write_bytes(b"one")
+    os.utime(file, (1e9, 1e9))
+    time.sleep(0.05)
+    first = directory_md5(tmp_path)
+    assert directory_md5(tmp_path) == first
+    file.write_bytes(b"two")
+    os.utime(file, (1e9, 1e9))
+    time.sleep(0.05)
+    second = directory_md5(tmp_path)
+    assert second != first
+    file.rename(tmp_path / "a" / "c.txt")
+    assert directory_md5(tmp_path) not in {first, second}
+
+    monkeypatch.setattr(store, "SETTLED", 3600.0)
+    (tmp_path / "a" / "c.txt").rename(file)
+    file.write_bytes(b"one")
+    assert directory_md5(tmp_path) == first, "what is too new is read every time"
