@@ -7,6 +7,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+CLUSTER = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "0123456789abcdef0123456789abcdef",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on a single machine a cluster keeps to its loopback
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_raylet_start_wait_time_s": "40",
+}
+"""Read by Ray when it is first imported, which Ultralytics does wherever it is installed."""
+
+os.environ.update(CLUSTER)
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -178,7 +178,7 @@ def test_a_full_disk_is_one_clear_line_and_the_next_run_resumes(photos, tmp_path
         assert "No space left on device" in told
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         maskline("mask", photos, disk / "out")
-        maskline("mask", photos, tmp_path / "calm" / "out")  # as far from the photographs: a manifest says where they are
+        maskline("mask", photos, tmp_path / "calm" / "out")
         assert directory_md5(disk / "out") == directory_md5(tmp_path / "calm" / "out")
     finally:
         subprocess.run(["umount", str(disk)], check=True)

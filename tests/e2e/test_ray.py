@@ -20,14 +20,6 @@ from resources.compute import Local, WorkerDied
 from resources.ray_compute import AHEAD, Ray, UnfitNode, _Worker
 
 pytestmark = pytest.mark.slow
-ENVIRONMENT = {
-    "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": "0123456789abcdef0123456789abcdef",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on a single machine a cluster keeps to its loopback
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_raylet_start_wait_time_s": "40",
-    "OMP_NUM_THREADS": "1",
-}
 SMALL = {"object_store_memory": 80 * 2**20}
 SHAPE = {"variants": 1, "min_face_px": 24, "quality": 95}
 
@@ -45,8 +37,7 @@ def patiently(start):
 @pytest.fixture(scope="module")
 def cluster():
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
-            patch.setenv(name, value)
+        patch.setenv("OMP_NUM_THREADS", "1")
         cluster_utils = pytest.importorskip("ray.cluster_utils", reason="the extra `ray` is not installed")
         head = {"num_cpus": 1, "include_dashboard": False, **SMALL}
         made = patiently(partial(cluster_utils.Cluster, initialize_head=True, head_node_args=head))

@@ -92,6 +92,7 @@ class Wait:
 
 
 def wait(folder: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background may be told to ignore it
     list(Local(2).map(partial(Wait, folder), [Item(str(number), {}) for number in range(32)]))
 
 
