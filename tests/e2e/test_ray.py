@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import dagster as dg
 import pytest
@@ -80,7 +81,7 @@ def test_assets_on_a_cluster_make_the_tree_that_one_process_makes(cluster, sampl
 
 
 class Doomed:
-    """Works like another, but on one node only until the first item is in hand."""
+    """Works like another once one node has an item in hand, and on that node never."""
 
     def __init__(self, make, node: str, seen: Path) -> None:
         self.work = make()
@@ -94,6 +95,8 @@ class Doomed:
         (self.seen / f"{item.fingerprint} {here}").touch()
         if here == self.node:
             time.sleep(600)
+        while not list(self.seen.glob(f"* {self.node}")):
+            time.sleep(0.05)
         return self.work(item)
 
 
@@ -105,20 +108,22 @@ def test_a_node_that_dies_loses_and_doubles_no_row(cluster, sample, tmp_path):
     known = Dataset(sample / "face_geometry" / "sample").read(status=DONE)
     todo = masks.plan(known, sample, MaskSettings(), **SHAPE)
 
-    def build(name: str, mapper, wrap=lambda make: make, progress=None) -> Dataset:
+    def build(name: str, mapper, wrap=lambda make: make) -> Dataset:
         dataset = Dataset(tmp_path / name, masks.columns())
         work = partial(masks.Wear, dataset.folder, MaskSettings(), **SHAPE, max_pixels=10**7)
-        assert dataset.build(todo, wrap(work), mapper, progress=progress).made == len(todo)
+        assert dataset.build(todo, wrap(work), mapper).made == len(todo)
         return dataset
 
-    def kill(made: int, total: int) -> None:
-        if dying in cluster.list_all_nodes():
-            while not list(seen.glob(f"* {dying.node_id}")):
-                time.sleep(0.05)
-            cluster.remove_node(dying, allow_graceful=False)
+    def kill() -> None:
+        while not list(seen.glob(f"* {dying.node_id}")):
+            time.sleep(0.05)
+        cluster.remove_node(dying, allow_graceful=False)
 
+    killer = Thread(target=kill, daemon=True)
+    killer.start()
     mapper = Ray(tmp_path, cluster.address, workers=3, batch=1)
-    through = build("ray", mapper, lambda make: partial(Doomed, make, dying.node_id, seen), kill)
+    through = build("ray", mapper, lambda make: partial(Doomed, make, dying.node_id, seen))
+    killer.join()
     assert through.read()["output"].nunique() == len(todo)
     assert directory_md5(through.folder) == directory_md5(build("local", Local(1)).folder)
     tries = Counter(path.name.split()[0] for path in seen.iterdir())
