@@ -24,6 +24,7 @@ from assets_defs.settings.detection import (
     MaskDetectorConfig,
     YoloSplitsConfig,
 )
+from ops.content import file_md5
 from ops.detection.annotations import class_map
 from ops.detection.promotion import Floor
 from ops.detection.shots import read_shots
@@ -33,7 +34,7 @@ from ops.stages import detector as detector_stage
 from ops.stages import report as report_stage
 from ops.stages import scenes as scene_stage
 from ops.stages import splits as split_stage
-from ops.store import DONE, file_md5, rows_of
+from ops.store import DONE, rows_of
 from ops.training.detector import Recipe
 from resources.champions import contenders, log_report, to_beat
 from resources.compute import Local

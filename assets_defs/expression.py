@@ -16,10 +16,12 @@ from assets_defs.results import made_with, progress, recorded
 from assets_defs.settings.expression import ExpressionEditsConfig, ExpressionRegionsConfig
 from ops.expressions.asking import Care, Wish
 from ops.expressions.state import Limits
+from ops.pinned import files_of
 from ops.stages import expression_edits as edit_stage
 from ops.stages import expression_regions as region_stage
 from ops.stages.expressing import Wishes
 from ops.stages.expression_regions import BESIDE, HAAR_SMILE, RES10, Senses
+from ops.stages.faces import described as described_faces
 from ops.store import DONE
 from resources.blendshapes import blendshapes
 from resources.expressions import Editors, diffusion_of, editors
@@ -48,11 +50,13 @@ def expression_regions(
     dataset = workspace.dataset("expression_regions", source, region_stage.COLUMNS, made_with(config, senses.versions))
     limits = Limits(settings.pop("closed"), settings.pop("smiling"))
     wishes = region_stage.Wishes(limits, **settings)
-    faces = workspace.dataset("face_geometry", source).read(status=DONE)
+    faces = described_faces(workspace.dataset("face_geometry", source))
     limit = largest(workspace.dataset("frames", source))
     items = region_stage.plan(faces, workspace.folder, senses=senses, wishes=wishes)
     work = partial(region_stage.Sense, dataset.folder, senses, wishes, max_pixels=limit)
-    report = dataset.build(items, work, compute.mapper(), progress=progress(f"expression_regions {source}"))
+    report = dataset.build(
+        items, work, compute.mapper(), models=senses.files, progress=progress(f"expression_regions {source}")
+    )
     found = [checks.regions_whole(dataset, workspace.folder, max_pixels=limit), checks.ways_agree(dataset)]
     sheet = sheets.of_expressions(dataset, workspace.folder, max_pixels=limit)
     return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet)
@@ -85,13 +89,12 @@ def expression_edits(
     dataset = workspace.dataset("expression_edits", source, edit_stage.COLUMNS, made_with(config, kit.versions()))
     tables = [workspace.dataset(name, source) for name in ("frames", "face_geometry", "expression_regions")]
     limit = largest(tables[0])
-    shots, faces, states = (table.read(status=DONE) for table in tables)
+    shots, states = (table.read(status=DONE) for table in (tables[0], tables[2]))
+    faces = described_faces(tables[1])
     items = edit_stage.plan(shots, faces, states, workspace.folder, source, wishes=wishes)
     work = partial(edit_stage.Express, dataset.folder, kit, wishes, max_pixels=limit)
-    completer = kit.completer.path
-    opened = {completer: wishes.kit["completer"]} if completer.is_file() else {}
     report = dataset.build(
-        items, work, compute.mapper(), models=opened, progress=progress(f"expression_edits {source}")
+        items, work, compute.mapper(), models=kit.files(), progress=progress(f"expression_edits {source}")
     )
     found = [
         common_checks.outside_untouched(dataset, workspace.folder, max_pixels=limit),
@@ -138,4 +141,5 @@ def _senses(wish: str, beside: list[str], models: Models) -> Senses:
     res10 = models.faces(RES10, "mesh") if RES10 in beside else None
     versions = {**mesh.versions(), "blendshapes": shapes.sha256 if shapes else "none"}
     versions |= dict.fromkeys(sorted(beside), "asked") | (res10.versions() if res10 else {})
-    return Senses(mesh, shapes, HaarSmile() if HAAR_SMILE in beside else None, res10, versions)
+    smile = HaarSmile() if HAAR_SMILE in beside else None
+    return Senses(mesh, shapes, smile, res10, versions, files_of(mesh, shapes))

@@ -91,7 +91,7 @@ def face_geometry(
     limits: dict[str, Any] = {"min_score": config.min_score, "max_faces": config.max_faces}
     pictures = workspace.dataset("frames", source)
     limit = largest(pictures)
-    items = face_stage.plan(pictures.read(status=DONE), workspace.folder, finder, **limits)
+    items = face_stage.plan(pictures.read(face_stage.NEEDED, DONE), workspace.folder, finder, **limits)
     work = partial(face_stage.Look, finder, **limits, max_pixels=limit)
     report = dataset.build(items, work, compute.mapper(), progress=progress(f"face_geometry {source}"))
     found = [checks.meshes_whole(dataset), checks.face_rate(dataset)]
@@ -115,7 +115,7 @@ def masked_faces(
     pictures, geometry = (workspace.dataset(name, source) for name in ("frames", "face_geometry"))
     limit = largest(pictures)
     shape: dict[str, Any] = {"variants": config.variants, "min_face_px": config.min_face_px, "quality": config.quality}
-    items = mask_stage.plan(geometry.read(status=DONE), workspace.folder, settings, **shape)
+    items = mask_stage.plan(face_stage.described(geometry), workspace.folder, settings, **shape)
     work = partial(mask_stage.Wear, dataset.folder, settings, **shape, max_pixels=limit)
     unseen = pd.concat([before.read(["source", "status", "reason"]) for before in (pictures, geometry)])
     report = dataset.build(
@@ -141,9 +141,9 @@ def aligned_crops(
     shape: dict[str, Any] = {"styles": styles, "size": config.size, "quality": config.quality}
     geometry = workspace.dataset("face_geometry", source)
     limit = largest(workspace.dataset("frames", source))
-    masked = workspace.dataset("masked_faces", source).read(status=DONE)
+    masked = workspace.dataset("masked_faces", source).read(crop_stage.NEEDED, DONE)
     items = crop_stage.plan(
-        geometry.read(status=DONE), masked, workspace.folder, source=source, wearing=config.wearing, **shape
+        face_stage.described(geometry), masked, workspace.folder, source=source, wearing=config.wearing, **shape
     )
     work = partial(crop_stage.Align, dataset.folder, **shape, max_pixels=limit)
     report = dataset.build(items, work, compute.mapper(), progress=progress(f"aligned_crops {source}"))

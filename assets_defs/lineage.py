@@ -2,12 +2,14 @@
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 import yaml
 
 from assets_defs.config import ROOT
+from ops.store import Column
 from resources.tracking import Tracking
 
 _FACE = "face x1 y1 x2 y2 score yaw pitch roll"
@@ -84,6 +86,20 @@ def column_lineage(asset: str) -> dg.TableColumnLineage:
         for column in columns.split():
             deps.setdefault(column, []).extend(found)
     return dg.TableColumnLineage(deps)
+
+
+def table_schema(asset: str, columns: Sequence[Column]) -> dg.TableSchema:
+    """Return columns with what they mean and which columns of inputs they come from: the UI draws no column lineage."""
+    known = column_lineage(asset).deps_by_column
+    shown = []
+    for column in columns:
+        found: dict[str, list[str]] = {}
+        for dep in known.get(column.name, ()):
+            found.setdefault(dep.asset_key.to_user_string(), []).append(dep.column_name)
+        origins = "; ".join(f"{parent}: {', '.join(names)}" for parent, names in found.items())
+        description = f"{column.description} [from {origins}]" if origins else column.description
+        shown.append(dg.TableColumn(column.name, column.type, description=description))
+    return dg.TableSchema(shown)
 
 
 def revision(asset: str) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from assets_defs.settings.privacy import DigitalMasksConfig, ReidentificationRep
 from assets_defs.unmasking import unmasked_faces
 from ops.anonymising.anonymise import Look
 from ops.anonymising.selection import Selection
+from ops.pinned import files_of
 from ops.reidentification.scenarios import Floor
 from ops.stages import digital_masks as mask_stage
 from ops.stages import reidentification_report as report_stage
+from ops.stages.faces import described as described_faces
 from ops.store import DONE, rows_of
 from resources.embedders import embedder
 from resources.shapes import face_shape
@@ -50,7 +52,7 @@ def digital_masks(
     pictures, faces = (workspace.dataset(name, source) for name in ("frames", "face_geometry"))
     limit = largest(pictures)
     items, left_out = mask_stage.plan(
-        pictures.read(status=DONE), faces.read(status=DONE), workspace.folder, wishes=wishes, finder=finder.versions()
+        pictures.read(status=DONE), described_faces(faces), workspace.folder, wishes=wishes, finder=finder.versions()
     )
     work = partial(mask_stage.DigitalMask, dataset.folder, shape, finder, judge, wishes, max_pixels=limit)
     report = dataset.build(
@@ -58,7 +60,7 @@ def digital_masks(
         work,
         compute.mapper(),
         refused=left_out,
-        models={judge.path: judge.sha256} if judge else {},
+        models=files_of(shape, judge),
         progress=progress(f"digital_masks {source}"),
     )
     found = [checks.fail_closed(dataset, faces, workspace.folder, max_pixels=limit)]
@@ -98,6 +100,7 @@ def reidentification_report(
         work,
         compute.mapper(),
         refused=chosen.told,
+        models=files_of(embed),
         also=files,
         progress=progress("reidentification_report"),
     )

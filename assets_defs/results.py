@@ -7,10 +7,11 @@ import dagster as dg
 from tqdm import tqdm
 
 from assets_defs.config import code_version, inputs, partition
-from assets_defs.lineage import column_lineage, revision
+from assets_defs.lineage import column_lineage, revision, table_schema
 from assets_defs.resources import Workspace
+from ops.content import directory_md5
 from ops.records import Picture
-from ops.store import Dataset, Report, directory_md5, fingerprint
+from ops.store import Dataset, Report, fingerprint
 
 MADE_OF = "made_of"
 """Metadata that stands for code, settings and input of a materialization that passed its blocking checks."""
@@ -47,12 +48,11 @@ def recorded(
 
     Without :data:`MADE_OF` where a blocking check failed or a file could not be read.
     """
-    schema = dg.TableSchema([dg.TableColumn(c.name, c.type, description=c.description) for c in dataset.columns])
     asset = context.asset_key.to_user_string()
     counted = "partition_row_count" if context.has_partition_key else "row_count"
     told: dict[str, Any] = {
         f"dagster/{counted}": sum(report.counts.values()),
-        "dagster/column_schema": schema,
+        "dagster/column_schema": table_schema(asset, dataset.columns),
         "dagster/column_lineage": column_lineage(asset),
         **revision(asset),
         **report.counts,

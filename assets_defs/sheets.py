@@ -18,9 +18,9 @@ Sheet = tuple[list[Picture], list[str]]
 
 def _few(dataset: Dataset, each: str) -> list[dict[str, Any]]:
     """Return up to :data:`CELLS` done rows with different values of ``each``."""
-    rows = dataset.read(status=DONE).drop_duplicates(each)
+    rows = dataset.read([each], DONE, numbered=True).drop_duplicates(each)
     chosen = np.unique(np.linspace(0, max(len(rows) - 1, 0), min(CELLS, len(rows))).astype(int))
-    return rows_of(rows.iloc[chosen])
+    return dataset.at(rows["row"].iloc[chosen].tolist())
 
 
 def _small(pixels: Picture) -> Picture:
@@ -49,10 +49,10 @@ def of_faces(dataset: Dataset, data: Path, *, max_pixels: int) -> Sheet:
     from ops.pictures import draw_faces
     from ops.stages.faces import face_of
 
-    every = dataset.read(status=DONE)
+    every = dataset.read(["frame"], DONE, numbered=True)
     drawn, captions = [], []
     for known in _few(dataset, "frame"):
-        faces = [face_of(row) for row in rows_of(every[every["frame"] == known["frame"]])]
+        faces = [face_of(row) for row in dataset.at(every.loc[every["frame"] == known["frame"], "row"].tolist())]
         pixels = images.read(data / known["picture"], max_pixels=max_pixels)
         drawn.append(_small(draw_faces(pixels, faces)))
         captions.append(f"yaw {known['yaw']:.0f}, pitch {known['pitch']:.0f}")

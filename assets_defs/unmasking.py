@@ -25,6 +25,7 @@ from assets_defs.settings.unmasking import (
 )
 from ops.detection.shots import Shots
 from ops.masking import chosen
+from ops.pinned import files_of
 from ops.stages import completer as completer_stage
 from ops.stages import networks as network_stage
 from ops.stages import pairs as pair_stage
@@ -32,7 +33,8 @@ from ops.stages import segmenter as segmenter_stage
 from ops.stages import splits as split_stage
 from ops.stages import unmasked as unmasked_stage
 from ops.stages import unmasking_report as report_stage
-from ops.store import DONE, Column, file_md5, rows_of
+from ops.stages.faces import described as described_faces
+from ops.store import DONE, Column, rows_of
 from ops.training.recipe import CompleterRecipe, SegmenterRecipe
 from ops.training.tasks import Task, read_pairs
 from ops.unmasking.judgement import Floor
@@ -144,8 +146,8 @@ def unmasked_faces(
     finder = models.faces(settings.pop("detector"), settings.pop("landmarker"))
     pictures, panels = settings.pop("pictures"), settings.pop("panels")
     wishes = unmasked_stage.Wishes(unmasker.check(), Care(**settings), panels)
-    names = ("frames", "face_geometry", "masked_faces")
-    shots, faces, worn = (workspace.dataset(name, source).read(status=DONE) for name in names)
+    shots, worn = (workspace.dataset(name, source).read(status=DONE) for name in ("frames", "masked_faces"))
+    faces = described_faces(workspace.dataset("face_geometry", source))
     limit = largest(workspace.dataset("frames", source))
     versions = finder.versions()
     told = made_with(config, versions | dict(zip(("segmenter", "completer"), wishes.networks, strict=True)))
@@ -154,8 +156,9 @@ def unmasked_faces(
         shots, faces, worn, workspace.folder, source, pictures=pictures, finder=versions, wishes=wishes
     )
     work = partial(unmasked_stage.Unmask, dataset.folder, unmasker, finder, wishes, max_pixels=limit)
-    opened = dict(zip((unmasker.segmenter, unmasker.completer), wishes.networks, strict=True))
-    report = dataset.build(items, work, compute.mapper(), models=opened, progress=progress(f"unmasked_faces {source}"))
+    report = dataset.build(
+        items, work, compute.mapper(), models=unmasker.files(), progress=progress(f"unmasked_faces {source}")
+    )
     found = [common_checks.outside_untouched(dataset, workspace.folder, max_pixels=limit)]
     sheet = sheets.of_unmasked(dataset, workspace.folder, max_pixels=limit)
     return recorded(context, config, workspace, dataset, report, checks=found, sheet=sheet)
@@ -187,14 +190,14 @@ def unmasking_report(
     unmasker = models.unmasker(*networks_of(which, workspace.folder))
     sizes = (size, size) if size else unmasker.sizes
     looks = report_stage.Looks(unmasker, embed, sizes, apart)
-    versions = {path.name: file_md5(path) for path in (unmasker.segmenter, unmasker.completer)}
+    versions = {path.name: digits for path, digits in unmasker.files().items()}
     versions |= {"identity": embed.sha256 if embed else "none", "lpips": apart.sha256 if apart else "none"}
     dataset = workspace.dataset("unmasking_report", "", report_stage.COLUMNS, made_with(config, versions))
     items = report_stage.plan(rows, sizes, versions)
     work = partial(report_stage.Judge, pairs.folder, report_stage.references(rows), looks)
     about = {"networks": which, "identity_by": embed.name if embed else "none"}
     files = report_stage.files(pairs.folder, rows, looks, Floor(**settings), about)
-    opened = {path: versions[path.name] for path in (unmasker.segmenter, unmasker.completer)}
+    opened = files_of(unmasker, embed, apart)
     report = dataset.build(
         items, work, compute.mapper(), models=opened, also=files, progress=progress("unmasking_report")
     )

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ops import images
+from ops.files import write_atomic
 from ops.mannequin import mannequin
 from ops.masking import KINDS, PRESETS, STATES, MaskSettings, chosen, draw_spec, prepare, render, visible_fractions
 from ops.masking.spec import NATURAL, PATTERNS, STRAPS, UNHUNG, check_names, parse_colour
 from ops.pictures import INK, PAPER, contact_sheet, font_of
-from ops.store import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

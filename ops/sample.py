@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ops import images
-from ops.store import write_atomic
+from ops.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

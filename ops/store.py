@@ -14,14 +14,16 @@ import hashlib
 import json
 import math
 import os
-import re
-import secrets
 import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import numpy as np
+
+from ops.files import DRAFT, drafted, is_draft, write_atomic
+from ops.manifests import FILE_COLUMNS, BadManifest, Finished, Part, Stock, groups, parquet, read_table, rows_at, write
 from ops.pinned import Pinned
 
 if TYPE_CHECKING:
@@ -34,15 +36,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.parquet"
 REJECTS = "rejects.parquet"
-SETTLED = 2.0
-"""Seconds after which another change of a file shows in its times."""
-
-_READ: dict[str, tuple[str, str]] = {}
-"""By folder, what stood for its files when it was last read, and its content."""
-
 JOURNAL = ".journal"
 JOURNAL_ITEMS, JOURNAL_SECONDS = 32, 2.0
-DRAFT = ".draft-"
 UNREAD = "cannot be read"
 """How the reason of a row begins whose file could not be read; such rows are never finished work."""
 
@@ -71,15 +66,11 @@ BASE_COLUMNS = (
 LINEAGE = ("parent", "made_with")
 """Columns that :meth:`Dataset.build` fills in; what they tell is in the fingerprint already."""
 
-FILE_COLUMNS = (
-    *("output", "alpha", "sound", "crop", "panels", "mask_only", "on_black", "surface"),
-    *("left_eye_alpha", "right_eye_alpha", "mouth_alpha"),
-)
-NO_NAME = {
-    **dict.fromkeys(FILE_COLUMNS, r"(^|/)\.{0,2}(/|$)|\x00|[^/]{256}"),
-    **dict.fromkeys(("source", "picture", "video", "annotation"), r"^/|(^|/)\.\.(/|$)"),
-}
-"""How a path looks that names no file in its folder; of columns that name files of others: that leads out of those."""
+INDEX = (*("fingerprint", "source", "status", "reason"), *ORDER, *FILE_COLUMNS)
+"""Columns that a build holds in memory, of the rows of all files; the others stay on disk."""
+
+OWN = "own"
+"""Column of a build's index: whether an item stands for the row."""
 
 
 class Item(NamedTuple):
@@ -105,10 +96,6 @@ class Mapper(Protocol):
 
 class DatasetBusy(RuntimeError):
     """Another process is writing the dataset."""
-
-
-class BadManifest(OSError):
-    """A manifest that can't be read: damaged, or of other columns than are asked for."""
 
 
 @dataclass(frozen=True)
@@ -142,74 +129,6 @@ def fingerprint(*parts: object) -> str:
     """
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True, default=list)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` so that ``path`` either holds all of it or what it held before."""
-    draft = path.with_name(f"{DRAFT}{secrets.token_hex(8)}")
-    try:
-        draft.write_bytes(data)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, data)
-        return
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    os.replace(draft, path)
-
-
-@contextlib.contextmanager
-def drafted(path: Path) -> Iterator[Path]:
-    """Yield a draft to write to: it takes ``path``'s place when the block ends well, and is removed otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{DRAFT}{secrets.token_hex(8)}")
-    try:
-        yield draft
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def file_md5(path: Path | str) -> str:
-    """MD5 of a file as 32 hex digits (DVC's content address, not a security measure)."""
-    with open(path, "rb", buffering=0) as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def listing(folder: Path) -> list[dict[str, str]]:
-    """Return ``md5`` and ``relpath`` of every file in a folder, sorted by relative path."""
-    root = os.path.join(folder, "")  # plain text: there may be a hundred thousand files
-    paths = sorted(os.path.join(base, name) for base, _, names in os.walk(root) for name in names)
-    return [{"md5": file_md5(path), "relpath": path[len(root) :]} for path in paths]
-
-
-def directory_md5(folder: Path) -> str:
-    """MD5 of a folder's content as DVC writes it in dvc.lock, ``<32 hex>.dir``: that of the listing as JSON.
-
-    While the process lives, a folder is read again only where a file's number, size or times changed.
-    """
-    before = _touched(folder)
-    known = _READ.get(os.fspath(folder))
-    if before and known and known[0] == before:
-        return known[1]
-    text = json.dumps(listing(folder), sort_keys=True)
-    content = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
-    if before and _touched(folder) == before:
-        _READ[os.fspath(folder)] = (before, content)
-    return content
-
-
-def _touched(folder: Path) -> str | None:
-    """Return what stands for all files' numbers, sizes and times; None where one is so new that these may yet lie."""
-    root, told, latest = os.path.join(folder, ""), hashlib.blake2b(digest_size=16), 0.0
-    for base, _, names in os.walk(root):
-        for name in names:
-            path = os.path.join(base, name)
-            known = os.stat(path)
-            latest = max(latest, known.st_mtime, known.st_ctime)
-            told.update(f"{path}\0{known.st_ino} {known.st_size} {known.st_mtime_ns} {known.st_ctime_ns}\n".encode())
-    return told.hexdigest() if time.time() - latest > SETTLED else None
 
 
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
@@ -254,20 +173,47 @@ class Dataset:
         """The manifest's path; absent until a build has ended."""
         return self.folder / MANIFEST
 
-    def read(self, columns: Sequence[str] | None = None, status: str | None = None) -> pd.DataFrame:
-        """Return the manifest's rows, all or those of one ``status``.
+    def read(
+        self, columns: Sequence[str] | None = None, status: str | None = None, *, numbered: bool = False
+    ) -> pd.DataFrame:
+        """Return the manifest's rows, all or those of one ``status``; ``numbered``: with their place, as ``row``.
 
         Raises:
             FileNotFoundError: the dataset has not been built.
             BadManifest: it is damaged, or has no such columns.
         """
+        import pyarrow.compute as pc
+
+        with self._telling():
+            if not numbered:
+                return read_table(self.manifest, columns, status).to_pandas()
+            asked = None if columns is None else [*dict.fromkeys([*columns, "status"])]
+            table = read_table(self.manifest, asked)
+            table = table.append_column("row", [np.arange(table.num_rows)])
+            table = table if status is None else table.filter(pc.equal(table["status"], status))
+            return (table if columns is None else table.select([*columns, "row"])).to_pandas()
+
+    def at(self, places: Sequence[int]) -> list[Row]:
+        """Return the rows at these places, in this order; errors as :meth:`read` has them."""
+        with self._telling():
+            return rows_at(self.manifest, places).to_pylist() if len(places) else []
+
+    def groups(self, columns: Sequence[str], status: str | None = None) -> Iterator[pd.DataFrame]:
+        """Yield the rows of :meth:`read` some at a time."""
+        with self._telling():
+            asked = [*dict.fromkeys([*columns, "status"])]
+            for table in groups(self.manifest, asked):
+                rows = table.to_pandas()
+                yield rows.loc[rows["status"] == status if status else slice(None), [*columns]]
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
         import pyarrow as pa
 
         if not self.manifest.is_file():
             raise FileNotFoundError(f"{self.folder} has no {MANIFEST}: materialize it first")
-        filters = None if status is None else [("status", "=", status)]
         try:
-            return _read_parquet(self.manifest, columns=columns, filters=filters).to_pandas()
+            yield
         except (pa.ArrowException, OSError) as error:
             why = str(error).splitlines()[0]
             raise BadManifest(f"{self.manifest} can't be read, materialize it again: {why}") from None
@@ -298,7 +244,7 @@ class Dataset:
         *,
         refused: Sequence[Row] = (),
         models: Mapping[Path, str] | None = None,
-        also: Callable[[pa.Table], dict[str, bytes]] | None = None,
+        also: Callable[[Finished], dict[str, bytes]] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Report:
         """Make what is missing, keep what is there, drop what no item stands for any more.
@@ -310,7 +256,7 @@ class Dataset:
             mapper: runs the work.
             refused: rows of inputs that were rejected before any work.
             models: files that the work opens, with the MD5 or SHA-256 that the fingerprints were made from.
-            also: further files of the dataset, made from the finished table: name to content.
+            also: further files of the dataset, made from the finished manifest: name to content.
             progress: called with (items made, items to make).
 
         Raises:
@@ -322,25 +268,26 @@ class Dataset:
         import pyarrow.compute as pc
 
         with self.lock():
-            schema, old, notes = self._finished()
-            done = self._intact(old)
+            stock, notes = self._finished()
+            named = set(self._named(stock.index))
+            done = self._intact(stock.index)
             wanted = {item.fingerprint: item for item in items}
             todo = [item for key, item in wanted.items() if key not in done]
+            ready = pa.array(sorted(done & wanted.keys()), pa.string())
             if not self.exclusive:
-                self._forget(old, {item.payload["source"] for item in todo})
+                stock = self._forget(stock, {item.payload["source"] for item in todo}, ready)
+            kept = stock.index.filter(pc.is_in(stock.index["fingerprint"], ready))
             fresh = self._make(todo, work, mapper, Pinned(models if models and todo else {}), progress)
-            kept = old.filter(pc.is_in(old["fingerprint"], pa.array(sorted(done & wanted.keys()), pa.string())))
-            here = [self._with_lineage(part, wanted) for part in (kept, fresh)]
-            table = self._merge(schema, old, here, refused)
-            removed = self._finish(old, table, also(table) if also else {})
-            counts: dict[str, int] = {DONE: 0, SKIPPED: 0, REJECTED: 0}
-            for status in table["status"].to_pylist():
-                counts[status] += 1
-            unread = sum((reason or "").startswith(UNREAD) for reason in table["reason"].to_pylist())
+            told = pa.Table.from_pylist(list(refused), schema=arrow_schema(self.columns))
+            stock = self._merged(stock, kept, stock.add(fresh), stock.add([Part(told)]))
+            removed = self._finish(stock, wanted, named, also)
+            counts = {DONE: 0, SKIPPED: 0, REJECTED: 0}
+            counts |= {told["values"]: told["counts"] for told in stock.index["status"].value_counts().to_pylist()}
+            unread = pc.sum(pc.starts_with(stock.index["reason"], UNREAD)).as_py() or 0
             return Report(self.folder, len(todo), len(wanted) - len(todo), removed, counts, unread, tuple(notes))
 
-    def _finished(self) -> tuple[pa.Schema, pa.Table, list[str]]:
-        """Return schema and rows of what is there: the manifest, and the journal of an interrupted run.
+    def _finished(self) -> tuple[Stock, list[str]]:
+        """Return what is there: the rows of the manifest, and of the journal of an interrupted run.
 
         The newest rows of a fingerprint count. A table that can't be read counts as absent. In a folder that is not
         exclusive, columns that another kind of run wrote stay; in one that is, a build fills in :data:`LINEAGE` anew.
@@ -348,59 +295,60 @@ class Dataset:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        schema, tables, notes = arrow_schema(self.columns), [], []
+        stock, notes = Stock(arrow_schema(self.columns), INDEX), []
         own = arrow_schema([column for column in self.columns if column.name not in LINEAGE])
         journal = sorted((self.folder / JOURNAL).glob("*.parquet"), reverse=True)
         for path in [*journal, *([self.manifest] if self.manifest.is_file() else [])]:
             try:
-                table = _read_parquet(path)
-                if self.exclusive:
-                    table = table.select(own.names).cast(own)
-                else:
-                    schema = pa.unify_schemas([schema, table.schema])
-                tables.append(table)
+                table = stock.add([Part(path, own if self.exclusive else None)])
             except (pa.ArrowException, OSError, KeyError, ValueError) as error:
                 notes.append(f"{path.name} could not be read and its rows are made anew: {str(error).splitlines()[0]}")
-        old = schema.empty_table()
-        for table in tables:
-            new = pc.invert(pc.is_in(table["fingerprint"], pc.unique(old["fingerprint"])))
-            old = pa.concat_tables([old, table.filter(new)], promote_options="default").combine_chunks()
-        return schema, old, notes
+                continue
+            new = pc.invert(pc.is_in(table["fingerprint"], pc.unique(stock.index["fingerprint"])))
+            index = pa.concat_tables([stock.index, table.filter(new)], promote_options="default")
+            stock.index = index.combine_chunks()
+        return stock, notes
 
-    def _intact(self, table: pa.Table) -> set[str]:
-        """Fingerprints whose files are all there."""
-        files = self._named(table)
-        lost = files.keys() - self._present(files)
-        return set(table["fingerprint"].to_pylist()) - {key for name in lost for key in files[name]}
-
-    def _named(self, table: pa.Table) -> dict[str, set[str]]:
-        """Files that rows name, with the fingerprints of those rows."""
-        keys = table["fingerprint"].to_pylist()
-        files: dict[str, set[str]] = {}
-        for column in self.columns:
-            if column.name in FILE_COLUMNS and column.name in table.column_names:
-                for key, name in zip(keys, table[column.name].to_pylist(), strict=True):
-                    if name is not None:
-                        files.setdefault(name, set()).add(key)
-        return files
-
-    def _present(self, files: Iterable[str]) -> set[str]:
-        """Which of the files are there; an empty one, as a power cut leaves it, is not."""
-        present: set[str] = set()
-        for inside in {os.path.dirname(name) for name in files}:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.folder / inside) as here:
-                present |= {os.path.join(inside, entry.name) for entry in here if entry.stat().st_size}
-        return present
-
-    def _forget(self, old: pa.Table, sources: set[str]) -> None:
-        """Take the rows of sources out of the manifest before their files are written over."""
+    def _intact(self, index: pa.Table) -> set[str]:
+        """Fingerprints whose files are all there; an empty one, as a power cut leaves it, is not."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        gone = pc.is_in(old["source"], pa.array(sorted(sources), pa.string()))
-        if old.num_rows and pc.any(gone).as_py():
-            write_atomic(self.manifest, parquet(old.filter(pc.invert(gone))))
-            shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
+        present: list[str] = []
+        for inside in {os.path.dirname(name) for name in self._named(index)}:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.folder / inside) as here:
+                present += [os.path.join(inside, entry.name) for entry in here if entry.stat().st_size]
+        there, whole = pa.array(present, pa.string()), set(index["fingerprint"].to_pylist())
+        for name in self._files(index):
+            lost = pc.and_(pc.is_valid(index[name]), pc.invert(pc.is_in(index[name], there)))
+            whole -= set(index["fingerprint"].filter(lost).to_pylist())
+        return whole
+
+    def _files(self, index: pa.Table) -> list[str]:
+        """Columns that name files of this folder."""
+        return [c.name for c in self.columns if c.name in FILE_COLUMNS and c.name in index.column_names]
+
+    def _named(self, index: pa.Table) -> Iterator[str]:
+        """Files that rows name, some of them several times."""
+        for column in self._files(index):
+            yield from index[column].drop_null().to_pylist()
+
+    def _forget(self, stock: Stock, sources: set[str], ready: pa.Array) -> Stock:
+        """Take rows of these sources out of the manifest before their files are written over, but for what is ready."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        index = stock.index
+        gone = pc.and_not(
+            pc.is_in(index["source"], pa.array(sorted(sources), pa.string())), pc.is_in(index["fingerprint"], ready)
+        )
+        if not pc.any(gone).as_py():
+            return stock
+        stock.index = index.filter(pc.invert(gone))
+        with drafted(self.manifest) as draft:
+            write(draft, stock.schema, stock.tables())
+        shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
+        return self._finished()[0]
 
     def _make(
         self,
@@ -409,20 +357,21 @@ class Dataset:
         mapper: Mapper,
         pinned: Pinned,
         progress: Callable[[int, int], None] | None,
-    ) -> pa.Table:
+    ) -> list[Part]:
+        """Work on items; return the files of the journal that their rows are in."""
         import pyarrow as pa
 
         schema = arrow_schema(self.columns)
         journal = self.folder / JOURNAL
         start = len(list(journal.glob("*.parquet")))
-        tables: list[pa.Table] = []
+        written: list[Part] = []
         buffer: list[Row] = []
 
         def flush() -> None:
             if buffer:
-                table = pa.Table.from_pylist(buffer, schema=schema)
-                write_atomic(journal / f"{start + len(tables):06d}.parquet", parquet(table))
-                tables.append(table)
+                path = journal / f"{start + len(written):06d}.parquet"
+                write_atomic(path, parquet(pa.Table.from_pylist(buffer, schema=schema)))
+                written.append(Part(path))
                 buffer.clear()
 
         made, flushed = 0, time.monotonic()
@@ -442,47 +391,63 @@ class Dataset:
         flush()
         if made != len(todo):
             raise RuntimeError(f"{len(todo)} items went out to be worked on, {made} came back")
-        return pa.concat_tables(tables) if tables else schema.empty_table()
+        return written
 
-    def _with_lineage(self, table: pa.Table, wanted: Mapping[str, Item]) -> pa.Table:
-        """Return rows of wanted items with the columns of :data:`LINEAGE`."""
-        import pyarrow as pa
-
-        keys = table["fingerprint"].to_pylist()
-        made_with = self.made_with and json.dumps(self.made_with, sort_keys=True, ensure_ascii=False, default=list)
-        told = ([wanted[key].parent if key in wanted else None for key in keys], [made_with] * len(keys))
-        table = table.drop_columns([name for name in LINEAGE if name in table.column_names])
-        for name, values in zip(LINEAGE, told, strict=True):
-            table = table.append_column(name, pa.array(values, pa.string()))
-        return table
-
-    def _merge(self, schema: pa.Schema, old: pa.Table, here: Sequence[pa.Table], refused: Sequence[Row]) -> pa.Table:
+    def _merged(self, stock: Stock, kept: pa.Table, fresh: pa.Table, told: pa.Table) -> Stock:
+        """Put the rows that count in order: of items, found finished or made now, of refusals and of other inputs."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        parts = [*here, pa.Table.from_pylist(list(refused), schema=schema)]
+        own = pa.concat_tables([kept, fresh], promote_options="default")
+        parts = [own.append_column(OWN, pa.array([True] * own.num_rows, pa.bool_())), told]
         if not self.exclusive:
-            told = {source for part in parts for source in part["source"].to_pylist()}
-            parts.append(old.filter(pc.invert(pc.is_in(old["source"], pa.array(sorted(told), pa.string())))))
-        table = pa.concat_tables([schema.empty_table(), *parts], promote_options="default")
-        order = [(name, "ascending") for name in ORDER if name in table.column_names]
-        return table.take(pc.sort_indices(table, order)).combine_chunks()
+            sources = pa.concat_arrays([chunk for part in parts for chunk in part["source"].chunks])
+            parts.append(stock.index.filter(pc.invert(pc.is_in(stock.index["source"], sources))))
+        index = pa.concat_tables(parts, promote_options="default")
+        order = [(name, "ascending") for name in ORDER if name in index.column_names]
+        stock.index = index.take(pc.sort_indices(index, order)).combine_chunks()
+        return stock
 
-    def _finish(self, old: pa.Table, table: pa.Table, files: dict[str, bytes]) -> int:
+    def _rows(self, stock: Stock, wanted: Mapping[str, Item]) -> Iterator[pa.Table]:
+        """Yield whole rows in their order, those of items with the columns of :data:`LINEAGE`."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        made_with = self.made_with and json.dumps(self.made_with, sort_keys=True, ensure_ascii=False, default=list)
+        start = 0
+        for table in stock.tables():
+            own = stock.index[OWN].slice(start, table.num_rows).fill_null(False)
+            items = [wanted.get(key) for key in table["fingerprint"].to_pylist()]
+            parents = pa.array([item and item.parent for item in items], pa.string())
+            told = dict(zip(LINEAGE, (parents, pa.scalar(made_with, pa.string())), strict=True))
+            columns = [pc.if_else(own, told[n], table[n]) if n in told else table[n] for n in table.column_names]
+            start += table.num_rows
+            yield pa.table(columns, schema=stock.schema)
+
+    def _finish(
+        self,
+        stock: Stock,
+        wanted: Mapping[str, Item],
+        before: set[str],
+        also: Callable[[Finished], dict[str, bytes]] | None,
+    ) -> int:
         """Write what people read, then the manifest, then remove what no row names any more."""
         import pyarrow.compute as pc
 
-        told = table.filter(pc.not_equal(table["status"], DONE)).select(["source", "face", "status", "reason"])
-        files |= {REJECTS: parquet(told), MANIFEST: parquet(table)}
-        for name, data in files.items():
-            path = self.folder / name
-            if not path.is_file() or path.read_bytes() != data:
-                write_atomic(path, data)
+        told = stock.index.filter(pc.not_equal(stock.index["status"], DONE))
+        files = {REJECTS: parquet(told.select(["source", "face", "status", "reason"]))}
+        with drafted(self.manifest) as draft:
+            write(draft, stock.schema, self._rows(stock, wanted))
+            files |= also(Finished(draft)) if also else {}
+            for name, data in files.items():
+                path = self.folder / name
+                if not path.is_file() or path.read_bytes() != data:
+                    write_atomic(path, data)
         shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
-        named = set(self._named(table))
+        named = set(self._named(stock.index))
         if self.exclusive:
-            return self._sweep(named | set(files))
-        obsolete = self._named(old).keys() - named - files.keys()
+            return self._sweep(named | {MANIFEST, *files})
+        obsolete = before - named - {MANIFEST, *files}
         for name in obsolete:
             with contextlib.suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 (self.folder / name).unlink()
@@ -494,47 +459,16 @@ class Dataset:
 
     def _sweep(self, known: set[str]) -> int:
         """Remove every file that is not known, and empty folders."""
-        removed = 0
-        for base, _, names in os.walk(self.folder, topdown=False):
+        removed, root = 0, os.path.join(self.folder, "")
+        for base, _, names in os.walk(root, topdown=False):
             for name in names:
                 path = os.path.join(base, name)
-                if os.path.relpath(path, self.folder) not in known:
+                if path[len(root) :] not in known:
                     os.unlink(path)
                     removed += 1
-            if base != str(self.folder) and not os.listdir(base):
+            if base != root and not os.listdir(base):
                 os.rmdir(base)
         return removed
-
-
-def is_draft(name: str) -> bool:
-    """Tell whether a file name is one that :func:`write_atomic` gives to a draft."""
-    return re.fullmatch(re.escape(DRAFT) + "[0-9a-f]{16}", name) is not None
-
-
-def parquet(table: pa.Table) -> bytes:
-    """Return a table as the bytes of a Parquet file, the same for the same rows, its pages with checksums."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    written: bytes = sink.getvalue().to_pybytes()
-    return written
-
-
-def _read_parquet(path: Path, **wishes: Any) -> pa.Table:
-    """Read a table; a flipped bit in a page is an error, and not another value.
-
-    Tables come from other machines too: one that names a file out of its reach is not believed.
-    """
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path, page_checksum_verification=True, **wishes)
-    for name in NO_NAME.keys() & set(table.column_names):
-        if pc.any(pc.match_substring_regex(table[name], NO_NAME[name])).as_py():
-            raise BadManifest(f"a path in {name!r} names no file, or one outside of the data")
-    return table
 
 
 def unread(item: Item) -> Item:

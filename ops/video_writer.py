@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ops.files import drafted
 from ops.images import MAX_PIXELS
-from ops.store import drafted
 from ops.videos import opened, pictures_of, samples_of
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dagster import DagsterEvent, DagsterEventType
 from dagster._utils.error import SerializableErrorInfo
 
 from assets_defs.checks import described_as
-from ops.store import write_atomic
+from ops.files import write_atomic
 from ops.telling import tellable
 
 UI = "MASKLINE_UI"

@@ -17,7 +17,11 @@ def end_forgotten(instance: dg.DagsterInstance) -> list[str]:
     return [run.run_id for run in dead]
 
 
-@dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    minimum_interval_seconds=60,
+    description="Marks runs as failed whose process was killed, so that nothing waits for them.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
 def forgotten_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Mark runs as failed whose process was killed, so that nothing waits for them."""
     ended = end_forgotten(context.instance)

@@ -10,8 +10,8 @@ from assets_defs.detection import planned_scenes
 from assets_defs.resources import Workspace
 from assets_defs.results import MADE_OF, SETTINGS, made_of
 from assets_defs.settings import settings_of
+from ops.content import directory_md5
 from ops.stages import frames as frame_stage
-from ops.store import directory_md5
 
 DATA_VERSION = "dagster/data_version"
 """Tag of a materialization: the content of its folder."""

@@ -18,7 +18,9 @@ from assets_defs.lineage import column_lineage, revision
 from assets_defs.resources import Workspace
 from assets_defs.results import MADE_OF, SETTINGS, made_of
 from assets_defs.settings import settings_of
-from ops.store import MANIFEST, DatasetBusy, directory_md5, write_atomic
+from ops.content import directory_md5
+from ops.files import write_atomic
+from ops.store import MANIFEST, DatasetBusy
 from orchestration.freshness import DATA_VERSION, latest, overlooked, unlike
 from orchestration.home import home
 from resources import dvc

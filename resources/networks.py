@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import model_assets
-from ops.store import file_md5
+from ops.content import file_md5
 from ops.training.tasks import Network
 
 if TYPE_CHECKING:

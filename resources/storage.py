@@ -13,7 +13,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ops.store import MANIFEST, Dataset, drafted, file_md5, listing
+from ops.content import file_md5, listing
+from ops.files import drafted
+from ops.store import MANIFEST, Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

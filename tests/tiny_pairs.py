@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 
 from ops import images
+from ops.files import write_atomic
 from ops.geometry import transformed
 from ops.sample import portraits
 from ops.stages import pairs
-from ops.store import Dataset, Item, row, write_atomic
+from ops.store import Dataset, Item, row
 from ops.unmasking.framing import frame_face, framed
 from resources.compute import Local
 from tests.posed import posed

@@ -14,9 +14,9 @@ from apps.detector.uploads import escaped
 from apps.detector.video_view import show_video
 from apps.detector.weights import Choice, choices
 from apps.detector.widgets import HUES, Setting
+from ops.content import file_md5
 from ops.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ops.pictures import CLASS_TITLES
-from ops.store import file_md5
 from resources.mask_detectors import BadDetector, OnnxMaskDetector
 from resources.tracking import Tracking, local_uri
 

@@ -5,8 +5,8 @@ import json
 import dagster as dg
 import numpy as np
 
-from assets_defs.checks.common import spread
-from ops.store import DONE, REJECTED, Dataset, rows_of
+from assets_defs.checks.common import spread, verdict
+from ops.store import DONE, REJECTED, Dataset
 
 MESH_POINTS = 468
 
@@ -62,14 +62,13 @@ def face_rate(dataset: Dataset) -> dg.AssetCheckResult:
 
 def meshes_whole(dataset: Dataset) -> dg.AssetCheckResult:
     """Pass when every face has 468 finite mesh points and a box with an area."""
-    rows = dataset.read(["source", "mesh", "x1", "y1", "x2", "y2"], status=DONE)
-    whole = [len(mesh) == 3 * MESH_POINTS and bool(np.isfinite(mesh).all()) for mesh in rows["mesh"]]
-    broken = rows[~(np.array(whole, bool) & (rows["x2"] > rows["x1"]) & (rows["y2"] > rows["y1"]))]
-    return dg.AssetCheckResult(
-        check_name="meshes_whole",
-        passed=broken.empty,
-        metadata={"faces": len(rows), "broken": len(broken), "first": ", ".join(broken["source"][:3])},
-    )
+    faces, broken = 0, []
+    for rows in dataset.groups(["source", "mesh", "x1", "y1", "x2", "y2"], status=DONE):
+        whole = [len(mesh) == 3 * MESH_POINTS and bool(np.isfinite(mesh).all()) for mesh in rows["mesh"]]
+        sound = np.array(whole, bool) & (rows["x2"] > rows["x1"]) & (rows["y2"] > rows["y1"])
+        broken += rows.loc[~sound, "source"].tolist()
+        faces += len(rows)
+    return verdict("meshes_whole", broken, faces=faces)
 
 
 def covers_what_it_claims(dataset: Dataset, *, max_pixels: int) -> dg.AssetCheckResult:
@@ -77,9 +76,9 @@ def covers_what_it_claims(dataset: Dataset, *, max_pixels: int) -> dg.AssetCheck
     from ops import images
     from ops.masking.labels import Visible, decode_rle
 
-    rows = spread(dataset.read(status=DONE))
+    rows = dataset.at(spread(dataset.read(["output"], DONE, numbered=True))["row"].tolist())
     wrong, meant, bare = [], 0, []
-    for known in rows_of(rows):
+    for known in rows:
         region = decode_rle(json.loads(known["region"]))
         alpha = images.read_grey(dataset.folder / known["alpha"], max_pixels=max_pixels)
         told = region.any() and region.shape == alpha.shape and bool((alpha[region] >= HALF).all())
@@ -118,13 +117,4 @@ def eyes_in_place(dataset: Dataset, faces: Dataset) -> dg.AssetCheckResult:
         across, down = (placed[:, 1] - placed[:, 0]).T
         level = turned | (np.abs(down) < EYE_TILT * across)
         misplaced = list(joined["output"][~(inside & (across > 0) & level)])
-    return dg.AssetCheckResult(
-        check_name="eyes_in_place",
-        passed=not misplaced,
-        metadata={
-            "crops": len(joined),
-            "turned": int(turned.sum()),
-            "misplaced": len(misplaced),
-            "first": ", ".join(misplaced[:3]),
-        },
-    )
+    return verdict("eyes_in_place", misplaced, crops=len(joined), turned=int(turned.sum()))

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ops.detection.label_formats import FORMATS, TOLD, LabelledFace, Scene
+from ops.files import DRAFT, is_draft, write_atomic
 from ops.masking import LABELS
 from ops.records import Box
-from ops.store import DONE, DRAFT, SKIPPED, Dataset, fingerprint, is_draft, rows_of, write_atomic
+from ops.store import DONE, SKIPPED, Dataset, fingerprint, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

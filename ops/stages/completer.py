@@ -91,8 +91,7 @@ class Complete:
         whole, close = (self.adversary.build([recipe.adversary]).to(device) for _ in range(2))
         how = {"size": recipe.size, "device": device, "autocast": autocast, "on_epoch": tell}
         lessons = lessons_of(pairs.train)
-        schedule, weights = recipe.schedule, recipe.weights
-        return completer.train(network, (whole, close), apart, pairs.folder, lessons, work, schedule, weights, **how)
+        return completer.train(network, (whole, close), apart, pairs.folder, lessons, work, recipe, recipe, **how)
 
     def score(self, run: Callable[..., Floats], pairs: Pairs) -> list[Score]:
         """Judge likeness within each region of each face, by what the region is, and by kind and state of masks."""

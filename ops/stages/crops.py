@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ops import alignment, images
+from ops.files import write_atomic
 from ops.stages import refusal
-from ops.stages.faces import ORIGIN, face_of
-from ops.store import REJECTED, Column, Item, fingerprint, grouped, row, write_atomic
+from ops.stages.faces import ORIGIN, Stored
+from ops.store import REJECTED, Column, Item, fingerprint, grouped, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 VERSION = 1
 WEARING = ("bare", "masked")
+NEEDED = ("fingerprint", "frame", "face", "variant", "output")
+"""Columns of masked faces that a plan needs."""
+
 COLUMNS = (
     *ORIGIN,
     Column("wearing", "string", "bare or masked"),
@@ -47,7 +51,7 @@ def plan(
     """List the pictures to crop.
 
     Args:
-        faces: done rows of face geometry.
+        faces: of face geometry, :func:`ops.stages.faces.described`.
         masked: done rows of masked faces, of the same source.
         data: the data folder.
         source: the source's name.
@@ -68,7 +72,7 @@ def plan(
         ]
     if "masked" not in wearing:
         return items
-    for worn in grouped(masked[["fingerprint", "frame", "face", "variant", "output"]], "output").values():
+    for worn in grouped(masked[[*NEEDED]], "output").values():
         first, wearers = worn[0], {known["face"] for known in worn}
         rows = [known for known in found[first["frame"]] if known["face"] in wearers]
         path = data / "masked_faces" / source / first["output"]
@@ -83,7 +87,7 @@ def _item(rows: list[Row], parent: str, path: Path, variant: int | None, setting
         {
             "path": str(path),
             "variant": variant,
-            "faces": [face_of(known) for known in rows],
+            "faces": Stored.of(rows),
             **{name: first[name] for name in ("source", "frame", "time", "identity")},
         },
         parent,
@@ -111,7 +115,7 @@ class Align:
         except images.BadImage as error:
             return [refusal(item, error, size=self.size, **same)]
         rows = []
-        for face in known["faces"]:
+        for face in known["faces"].load():
             stem = f"{item.fingerprint}_face{face.index}"
             cuts = cut_out(pixels, face, self.styles, self.size, self.folder, stem, quality=self.quality)
             rows += [row(item, known["source"], **same, **cut) for cut in cuts]

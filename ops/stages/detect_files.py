@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops import images
+from ops.files import write_atomic
 from ops.stages import refusal
 from ops.stages.detections import FOUND, VERSION, annotated, watch
 from ops.stages.photo import plan_files
-from ops.store import REJECTED, Column, Item, fingerprint, row, write_atomic
+from ops.store import REJECTED, Column, Item, fingerprint, row
 from ops.videos import BadVideo, Moments, sample_video
 
 if TYPE_CHECKING:

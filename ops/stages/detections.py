@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops import images
+from ops.content import file_md5
+from ops.files import write_atomic
 from ops.masking import LABELS
 from ops.pictures import draw_boxes
 from ops.stages import refusal
-from ops.store import REJECTED, SKIPPED, Column, Item, file_md5, fingerprint, row, rows_of, write_atomic
+from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row, rows_of
 from ops.video_writer import write_video
 from ops.videos import BadVideo, sample_video
 

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ops import images
+from ops.content import directory_md5, file_md5
 from ops.detection.detections import Detections
 from ops.detection.likeness import dct_hash, look_at
 from ops.detection.scoring import Scores, average_precision, best_thresholds
 from ops.detection.split_files import label_file, read_labels
+from ops.files import write_atomic
 from ops.masking import LABELS
-from ops.store import JOURNAL, Column, Item, directory_md5, file_md5, fingerprint, row, write_atomic
+from ops.store import JOURNAL, Column, Item, fingerprint, row
 from ops.training import export
 from ops.training.detector import PICTURES, Recipe, epochs_of, lines_of, listed, must_name_our_classes, train
 from ops.training.onnx_files import to_float16
 from ops.training.plots import plot_curves
-from ops.training.records import token_of, working, written
+from ops.training.records import forget, token_of, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -141,10 +143,12 @@ def make(
     (item,) = items
 
     def work() -> Train:
+        if fresh:
+            forget(scratch, item.fingerprint)
         return Train(dataset, split, scratch, recipe, start, device=device, track=track, max_pixels=max_pixels)
 
-    with working(scratch, item.fingerprint, fresh=fresh):
-        report = dataset.build(items, work, mapper)
+    report = dataset.build(items, work, mapper)
+    forget(scratch, item.fingerprint)
     if start.path is None:
         return replace(report, notes=(*report.notes, "training starts from drawn weights: there are no others"))
     return report

@@ -18,9 +18,10 @@ from ops.anonymising.outline import hull81
 from ops.anonymising.selection import Selection, Square, cut_out, drawn, reason_against, seen_in, square_around
 from ops.anonymising.sight import Sight, look
 from ops.faces import NO_FACE
+from ops.files import write_atomic
 from ops.stages import digest_of, refusal
-from ops.stages.faces import BOX, ORIGIN, POSE, about, face_of
-from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, grouped, row, rows_of, write_atomic
+from ops.stages.faces import BOX, ORIGIN, POSE, Stored, about, face_of
+from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, grouped, row, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,7 +97,7 @@ def plan(
 
     Args:
         frames: done rows of the source's frames.
-        faces: those of its face geometry.
+        faces: of its face geometry, :func:`ops.stages.faces.described`.
         data: the data folder.
         wishes: how.
         finder: names and checksums of what looks for further faces.
@@ -124,7 +125,7 @@ def plan(
         if frame in told:
             rows.append(row(item, known["source"], status=SKIPPED, reason=told[frame], **same))
         else:
-            more = {"path": str(data / known["picture"]), "faces": [face_of(one) for one in found[frame]]}
+            more = {"path": str(data / known["picture"]), "faces": Stored.of(found[frame])}
             items.append(item._replace(payload=item.payload | more))
     return items, rows
 
@@ -241,7 +242,7 @@ class DigitalMask(Maker):
             pixels = images.read(Path(known["path"]), max_pixels=self.max_pixels)
         except images.BadImage as error:
             return [refusal(item, error, **known["same"])]
-        made = self.picture(pixels, item.fingerprint, known["faces"])
+        made = self.picture(pixels, item.fingerprint, known["faces"].load())
         return [row(item, known["source"], **known["same"], **told) for told in made]
 
 

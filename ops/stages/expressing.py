@@ -18,10 +18,11 @@ from ops.expressions.editing import Result, edit_all
 from ops.expressions.moving import Course
 from ops.expressions.takes import Lender, take_of
 from ops.faces import find_faces
+from ops.files import write_atomic
 from ops.pictures import contact_sheet
 from ops.stages import digest_of
-from ops.stages.faces import about
-from ops.store import DONE, SKIPPED, Column, fingerprint, write_atomic
+from ops.stages.faces import Stored, about
+from ops.store import DONE, SKIPPED, Column, fingerprint
 from ops.unmasking.moving import Sight, followed
 from ops.unmasking.regions import eight_bit, tinted
 from ops.unmasking.unmask import changed_outside
@@ -117,7 +118,7 @@ class Lent(NamedTuple):
     """A picture in which open eyes may be: its file, and its faces where they are known."""
 
     path: str
-    faces: tuple[Face, ...] | None = None
+    faces: Stored | None = None
 
 
 class Maker:
@@ -246,7 +247,7 @@ class Maker:
                 self._takes[path] = []
                 with suppress(images.BadImage):
                     pixels = images.read(Path(path), max_pixels=self.max_pixels)
-                    for face in self.faces(pixels) if faces is None else faces:
+                    for face in faces.load() if faces else self.faces(pixels):
                         if tools.embed:
                             self._takes[path].append(take_of(Path(path).name, pixels, face, tools.tell, tools.embed))
             takes += self._takes[path]

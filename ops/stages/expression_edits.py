@@ -12,7 +12,7 @@ from ops.expressions.state import State
 from ops.faces import NO_FACE
 from ops.stages import refusal
 from ops.stages.expressing import MADE, Lent, Maker
-from ops.stages.faces import BOX, ORIGIN, POSE, face_of
+from ops.stages.faces import BOX, ORIGIN, POSE, Stored
 from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, grouped, row, rows_of
 from ops.videos import BadVideo
 
@@ -43,7 +43,7 @@ def plan(
 
     Args:
         frames: done rows of the source's frames.
-        faces: those of its face geometry.
+        faces: of its face geometry, :func:`ops.stages.faces.described`.
         states: those of its expression regions.
         data: the data folder.
         source: the source's name.
@@ -57,10 +57,10 @@ def plan(
         if kinds[frame]["kind"] != "image":
             continue
         payload = {name: rows[0][name] for name in ("source", "frame", "time", "identity", "picture")}
-        payload |= {"kind": "image", "path": str(data / rows[0]["picture"]), "faces": [face_of(one) for one in rows]}
+        payload |= {"kind": "image", "path": str(data / rows[0]["picture"]), "faces": Stored.of(rows)}
         payload["states"] = {one["face"]: told[frame, one["face"]] for one in rows if (frame, one["face"]) in told}
         lent = _lenders(frame, rows, found, told, wishes)
-        payload["lent"] = [Lent(str(data / some[0]["picture"]), (*map(face_of, some),)) for some in lent]
+        payload["lent"] = [Lent(str(data / some[0]["picture"]), Stored.of(some)) for some in lent]
         made = [rows[0]["fingerprint"], [some[0]["fingerprint"] for some in lent], wishes.key()]
         made.append([asdict(state) for state in payload["states"].values()])
         items.append(Item(fingerprint(*made), payload, rows[0]["fingerprint"]))
@@ -115,7 +115,9 @@ class Express(Maker):
             pixels = images.read(Path(known["path"]), max_pixels=self.max_pixels)
         except images.BadImage as error:
             return [refusal(item, error, **same)]
-        made = self.picture(pixels, known["faces"], item.fingerprint, known["frame"], known["lent"], known["states"])
+        made = self.picture(
+            pixels, known["faces"].load(), item.fingerprint, known["frame"], known["lent"], known["states"]
+        )
         return [row(item, known["source"], **same, **told) for told in made]
 
     def _video(self, item: Item) -> list[Row]:

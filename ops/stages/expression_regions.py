@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,10 @@ import numpy as np
 from ops import images
 from ops.expressions.regions import REGIONS, region
 from ops.expressions.state import LIMITS, Limits, closed_eyes, is_smiling
+from ops.files import write_atomic
 from ops.stages import digest_of, refusal
-from ops.stages.faces import BOX, ORIGIN, POSE, about, face_of
-from ops.store import SKIPPED, Column, Item, fingerprint, grouped, row, write_atomic
+from ops.stages.faces import BOX, ORIGIN, POSE, Stored, about
+from ops.store import SKIPPED, Column, Item, fingerprint, grouped, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,6 +79,7 @@ class Senses:
         haar_smile: tells whether there is a smile; None: not asked.
         res10: hands out that detector; None: not asked.
         versions: names and checksums of what decides about the result.
+        files: that are opened by their paths, with their checksums.
     """
 
     mesh: Tell
@@ -85,6 +87,7 @@ class Senses:
     haar_smile: Callable[[Picture, Floats], bool] | None
     res10: FaceModels | None
     versions: Mapping[str, str]
+    files: Mapping[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Wishes:
 
 
 def plan(faces: pd.DataFrame, data: Path, *, senses: Senses, wishes: Wishes) -> list[Item]:
-    """List the pictures with faces: ``faces`` holds the done rows of face geometry, ``data`` is the data folder."""
+    """List the pictures with faces: ``faces`` holds :func:`ops.stages.faces.described`, ``data`` is the data folder."""
     settings = [asdict(wishes), dict(senses.versions), digest_of(*CODE), VERSION]
     items = []
     for rows in grouped(faces, "frame").values():
@@ -111,7 +114,7 @@ def plan(faces: pd.DataFrame, data: Path, *, senses: Senses, wishes: Wishes) -> 
         items.append(
             Item(
                 fingerprint(first["fingerprint"], first["frame"], settings),
-                payload | {"faces": [*map(face_of, rows)]},
+                payload | {"faces": Stored.of(rows)},
                 first["fingerprint"],
             )
         )
@@ -137,7 +140,7 @@ class Sense:
             return [refusal(item, error, **known["same"])]
         boxes = [one.box for one in self.res10.detect(pixels)] if self.res10 else None
         rows = []
-        for face in known["faces"]:
+        for face in known["faces"].load():
             same = {**known["same"], **about(face)}
             if face.box.height < self.wishes.min_face_px:
                 reason = f"a face of {face.box.height:.0f} px is smaller than {self.wishes.min_face_px:g} px"

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ops import images
 from ops.faces import NO_FACE, find_faces
+from ops.manifests import rows_at
 from ops.records import Box, Face, Pose
 from ops.stages import refusal
-from ops.store import SKIPPED, Column, Item, fingerprint, row, rows_of
+from ops.store import DONE, SKIPPED, Column, Item, fingerprint, row, rows_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from ops.faces import FaceDetector, FaceLandmarker
-    from ops.store import Row
+    from ops.store import Dataset, Row
 
 VERSION = 1
+NEEDED = ("fingerprint", "frame", "source", "time", "picture", "identity")
+"""Columns of frames that a plan needs, and carries on."""
+
 ORIGIN = (
     Column("frame", "string", "the frame's identity"),
     Column("time", "float64", "seconds into the video; null for a photograph"),
@@ -48,6 +54,10 @@ COLUMNS = (
 )
 
 
+BULKY = ("points5", "mesh")
+"""Columns that only what draws needs: they are left on disk until a face is worked on."""
+
+
 class FaceModels(Protocol):
     """What can hand out a detector and a mesh landmarker; picklable, so that every process loads its own."""
 
@@ -61,14 +71,13 @@ class FaceModels(Protocol):
 def plan(frames: pd.DataFrame, data: Path, models: FaceModels, *, min_score: float, max_faces: int) -> list[Item]:
     """List the frames to look at: ``frames`` holds the done rows of the frames dataset, ``data`` is the data folder."""
     settings = {"models": models.versions(), "min_score": min_score, "max_faces": max_faces, "version": VERSION}
-    carried = ["frame", "source", "time", "picture", "identity"]
     return [
         Item(
             fingerprint(known["fingerprint"], known["frame"], settings),
             {**known, "path": str(data / known["picture"])},
             known["fingerprint"],
         )
-        for known in rows_of(frames[["fingerprint", *carried]])
+        for known in rows_of(frames[[*NEEDED]])
     ]
 
 
@@ -97,6 +106,42 @@ class Look:
         return [row(item, known["source"], **same, **face_columns(face)) for face in faces]
 
 
+class Stored(NamedTuple):
+    """Faces of one frame where the manifest of face geometry has them: what an item carries in the place of meshes.
+
+    Attributes:
+        manifest: the file.
+        places: numbers of the rows.
+        fingerprint: what made them.
+    """
+
+    manifest: str
+    places: tuple[int, ...]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Stored:
+        """Return where the faces of these rows of :func:`described` are."""
+        return cls(rows[0]["manifest"], tuple(int(known["row"]) for known in rows), rows[0]["fingerprint"])
+
+    def load(self) -> list[Face]:
+        """Read the faces.
+
+        Raises:
+            RuntimeError: the manifest has been written anew since the work was planned.
+        """
+        rows = rows_at(Path(self.manifest), self.places).to_pylist()
+        if any(known["fingerprint"] != self.fingerprint for known in rows):
+            raise RuntimeError(f"{self.manifest} was written anew while its faces were worked on: run again")
+        return [face_of(known) for known in rows]
+
+
+def described(dataset: Dataset) -> pd.DataFrame:
+    """Return the done rows of face geometry without :data:`BULKY`, and where each is: ``manifest`` and ``row``."""
+    columns = ["fingerprint", "source", "face", *(c.name for c in COLUMNS if c.name not in BULKY)]
+    return dataset.read(columns, DONE, numbered=True).assign(manifest=str(dataset.manifest))
+
+
 def about(face: Face) -> dict[str, Any]:
     """Return which face it is, its box, score and pose as manifest columns."""
     box = dict(zip(("x1", "y1", "x2", "y2"), face.box, strict=True))
@@ -110,13 +155,13 @@ def face_columns(face: Face) -> dict[str, Any]:
 
 
 def face_of(known: dict[str, Any]) -> Face:
-    """Return the face that a manifest row holds."""
+    """Return the face that a manifest row holds; without points and mesh where the row has none."""
     return Face(
         index=int(known["face"]),
         box=Box(*(float(known[side]) for side in ("x1", "y1", "x2", "y2"))),
         score=float(known["score"]),
-        points5=np.asarray(known["points5"], np.float32).reshape(-1, 2),
-        mesh=np.asarray(known["mesh"], np.float32).reshape(-1, 3),
+        points5=np.asarray(known.get("points5", ()), np.float32).reshape(-1, 2),
+        mesh=np.asarray(known.get("mesh", ()), np.float32).reshape(-1, 3),
         pose=Pose(*(float(known[angle]) for angle in ("yaw", "pitch", "roll"))),
         sharpness=float(known["sharpness"]),
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops import frames, images
-from ops.store import DONE, REJECTED, SKIPPED, UNREAD, Column, Item, fingerprint, row, unread, write_atomic
+from ops.files import write_atomic
+from ops.store import DONE, REJECTED, SKIPPED, UNREAD, Column, Item, fingerprint, row, unread
 
 if TYPE_CHECKING:
     from ops.store import Row

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ops import images
+from ops.files import write_atomic
 from ops.masking import (
     LABELS,
     MaskingError,
@@ -24,17 +25,17 @@ from ops.masking import (
 )
 from ops.masking.labels import HALF
 from ops.stages import digest_of, refusal
-from ops.stages.faces import BOX, ORIGIN, POSE, about, face_of
-from ops.store import DONE, SKIPPED, Column, Item, fingerprint, grouped, row, rows_of, write_atomic
+from ops.stages.faces import BOX, ORIGIN, POSE, Stored, about
+from ops.store import DONE, SKIPPED, Column, Item, fingerprint, grouped, row, rows_of
 from ops.tables import as_csv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
-    import pyarrow as pa
     from numpy.typing import NDArray
 
+    from ops.manifests import Finished
     from ops.masking import Masked, PreparedFace
     from ops.records import Face, Picture
     from ops.store import Row
@@ -92,14 +93,14 @@ def columns() -> tuple[Column, ...]:
 def plan(
     faces: pd.DataFrame, data: Path, settings: MaskSettings, *, variants: int, min_face_px: int, quality: int
 ) -> list[Item]:
-    """List the frames to mask: ``faces`` holds the done rows of face geometry, ``data`` is the data folder."""
+    """List the frames to mask: ``faces`` holds :func:`ops.stages.faces.described`, ``data`` is the data folder."""
     made_with = [settings.as_key(), variants, min_face_px, quality, digest_of(*DRAWING)]
     return [
         Item(
             fingerprint(rows[0]["fingerprint"], made_with),
             {
                 "path": str(data / rows[0]["picture"]),
-                "faces": [face_of(known) for known in rows],
+                "faces": Stored.of(rows),
                 **{name: rows[0][name] for name in ("source", "frame", "time", "identity")},
             },
             rows[0]["fingerprint"],
@@ -136,7 +137,7 @@ class Wear:
             pixels = images.read(Path(known["path"]), max_pixels=self.max_pixels)
         except images.BadImage as error:
             return [refusal(item, error, **same)]
-        ready, rows = get_ready(pixels, known["faces"], self.min_face_px)
+        ready, rows = get_ready(pixels, known["faces"].load(), self.min_face_px)
         rows = [row(item, known["source"], **same, **bare) for bare in rows]
         for variant in range(self.variants if ready else 0):
             picture, worn, bare = wear(pixels, ready, known["frame"], variant, self.settings)
@@ -231,17 +232,17 @@ def _labels(
     }
 
 
-def logs(unseen: pd.DataFrame, table: pa.Table) -> dict[str, bytes]:
+def logs(unseen: pd.DataFrame, made: Finished) -> dict[str, bytes]:
     """Return ``logs.csv`` (a line a mask) and ``missed_images.txt`` (a line a picture nothing could be done with).
 
     Args:
         unseen: source, status and reason of inputs that never came as far as masking.
-        table: the finished manifest.
+        made: the finished manifest.
     """
     wanted = ["source", "face", "variant", "kind", "colour", "y_offset", "rotation", "status", "reason", "output"]
     before = rows_of(unseen[unseen["status"] != DONE])
-    present = [*wanted, *({"style"} & set(table.column_names))]
-    rows = [known for known in table.select(present).to_pylist() if known.get("style") is None]
+    present = [*wanted, *({"style"} & set(made.names))]
+    rows = [known for known in made.rows(present) if known.get("style") is None]
     rows = [known for known in rows if known["kind"] or known["status"] != DONE]
     asked, came = ("source", "kind", "colour", "y_offset", "rotation", "reason"), ("output", "variant", "face")
     told = [

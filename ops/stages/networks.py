@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ops import images
+from ops.content import directory_md5, file_md5
+from ops.files import write_atomic
 from ops.pictures import contact_sheet
 from ops.stages import digest_of
-from ops.store import JOURNAL, Column, Item, directory_md5, file_md5, fingerprint, row, write_atomic
+from ops.store import JOURNAL, Column, Item, fingerprint, row
 from ops.training.loop import keep
 from ops.training.onnx_files import session_of, to_float16, to_onnx, told
 from ops.training.plots import plot_epochs
 from ops.training.precision import computed_in, context_of
-from ops.training.records import token_of, working, written
+from ops.training.records import forget, token_of, written
 from ops.training.tasks import best_of, split_hash, summary
 
 if TYPE_CHECKING:
@@ -98,8 +100,14 @@ def make(
     """
     items = plan(task, pairs)
     (item,) = items
-    with working(scratch, item.fingerprint, fresh=fresh):
-        report = dataset.build(items, lambda: Train(dataset, pairs, scratch, task, device=device, track=track), mapper)
+
+    def work() -> Train:
+        if fresh:
+            forget(scratch, item.fingerprint)
+        return Train(dataset, pairs, scratch, task, device=device, track=track)
+
+    report = dataset.build(items, work, mapper)
+    forget(scratch, item.fingerprint)
     if not pairs.unseen:
         report = replace(report, notes=(*report.notes, UNPROVEN))
     return report

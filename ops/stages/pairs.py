@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ops import images
+from ops.content import file_md5
 from ops.detection.likeness import look_at
 from ops.detection.shots import Shot
 from ops.detection.split_files import Written, ties_of
 from ops.detection.splits import Member
+from ops.files import write_atomic
 from ops.geometry import transformed
 from ops.masking import MaskingError, MaskSpec, draw_spec, prepare, render, visible_fractions
 from ops.stages import digest_of, refusal, splits
 from ops.stages.faces import BOX, POSE, about, face_of
-from ops.store import SKIPPED, Column, Item, file_md5, fingerprint, row, rows_of, write_atomic
+from ops.store import SKIPPED, Column, Item, fingerprint, row, rows_of
 from ops.unmasking.framing import frame_face, framed
 from ops.unmasking.regions import draw_region
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ops import frames, images
 from ops.faces import NO_FACE, find_faces
+from ops.files import write_atomic
 from ops.masking import MaskSettings
 from ops.stages import crops, digest_of, masks, refusal
 from ops.stages.crops import cut_out
 from ops.stages.faces import BOX, ORIGIN, POSE, about
 from ops.stages.masks import get_ready, wear
-from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row, write_atomic
+from ops.store import REJECTED, SKIPPED, Column, Item, fingerprint, row
 from ops.videos import BadVideo
 
 if TYPE_CHECKING:

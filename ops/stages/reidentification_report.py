@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    import pyarrow as pa
-
+    from ops.manifests import Finished
     from ops.records import Face, Floats, Picture
     from ops.reidentification.scenarios import Floor, Outcome, Vectors
     from ops.reidentification.trials import Trial
@@ -224,7 +223,7 @@ def _looks(rows: Iterable[Row]) -> dict[str, list[np.ndarray]]:
 
 def files(
     chosen: Plan, floor: Floor, about: Mapping[str, Any], *, max_pixels: int
-) -> Callable[[pa.Table], dict[str, bytes]]:
+) -> Callable[[Finished], dict[str, bytes]]:
     """Return what makes the report of the finished table: figures, plots, and a sheet of the anonymisers.
 
     Args:
@@ -234,8 +233,8 @@ def files(
         max_pixels: of the largest picture.
     """
 
-    def make(table: pa.Table) -> dict[str, bytes]:
-        rows = table.to_pylist()
+    def make(made: Finished) -> dict[str, bytes]:
+        rows = made.rows()
         seen = [known for known in rows if known["vector"] is not None]
         vectors = {(known["frame"], known["guise"]): np.asarray(known["vector"], np.float32) for known in seen}
         looks = _looks(rows)

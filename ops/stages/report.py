@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import pyarrow as pa
-
+    from ops.manifests import Finished
     from ops.records import Picture
     from ops.store import Row
 
@@ -156,7 +155,7 @@ def conclude(rows: Sequence[Row], floor: Floor, learned: Sequence[int] | None) -
 
 def files(
     folder: Path, trained: Path, present: Contender, floor: Floor, *, max_pixels: int
-) -> Callable[[pa.Table], dict[str, bytes]]:
+) -> Callable[[Finished], dict[str, bytes]]:
     """Return what makes the report of the finished table: figures, plots, worst cases, and the champion itself.
 
     Args:
@@ -167,9 +166,9 @@ def files(
         max_pixels: of a picture.
     """
 
-    def make(table: pa.Table) -> dict[str, bytes]:
+    def make(made: Finished) -> dict[str, bytes]:
         about = json.loads((trained / ABOUT).read_text())
-        end = conclude(table.to_pylist(), floor, present.learned)
+        end = conclude(made.rows(), floor, present.learned)
         photographs = sum(known["origin"] == REAL for known in end.rows)
         told = {"start": about["start"], "run_id": about["run_id"], "pictures": len(end.rows)}
         told |= {"photographs": photographs, "floor": floor._asdict()}

@@ -56,7 +56,7 @@ class Segment:
         """Train, or go on, and return the averaged network."""
         how = {"size": self.recipe.size, "device": device, "autocast": autocast, "on_epoch": tell}
         rows = evened(pairs.train, "mask_state", self.recipe.even)
-        return segmenter.train(network, pairs.folder, rows, work, self.recipe.schedule, **how)
+        return segmenter.train(network, pairs.folder, rows, work, self.recipe, **how)
 
     def score(self, run: Callable[..., Floats], pairs: Pairs) -> list[Score]:
         """Judge overlap on masked squares by kind and state, and how much of bare ones is taken for mask."""

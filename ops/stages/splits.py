@@ -16,20 +16,20 @@ from ops.detection.plots import plot_classes
 from ops.detection.scenes import flat_names, place
 from ops.detection.split_files import LINKED, ORIGINS, PASTED, REAL, SYNTHETIC, boxes_of, linkable, texts
 from ops.detection.splits import SPLITS, Album, Member, dealt, grouped, resembling
+from ops.files import write_atomic
 from ops.masking import LABELS
 from ops.pictures import contact_sheet, draw_boxes
 from ops.records import Box
 from ops.stages import digest_of, refusal
-from ops.store import DONE, SKIPPED, Column, Item, fingerprint, row, write_atomic
+from ops.store import DONE, SKIPPED, Column, Item, fingerprint, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import pyarrow as pa
-
     from ops.detection.likeness import Thumb
     from ops.detection.paste_plan import Pasting
     from ops.detection.shots import Shot, Shots
+    from ops.manifests import Finished
     from ops.records import Picture
     from ops.store import Mapper, Row
 
@@ -58,11 +58,11 @@ COLUMNS = (
 )
 
 
-def extras(folder: Path, *, max_pixels: int) -> Callable[[pa.Table], dict[str, bytes]]:
+def extras(folder: Path, *, max_pixels: int) -> Callable[[Finished], dict[str, bytes]]:
     """Return what makes the files beside the pictures, of the finished table: labels, lists, plot and a sheet."""
 
-    def make(table: pa.Table) -> dict[str, bytes]:
-        rows = [known for known in table.to_pylist() if known["status"] == DONE]
+    def make(made: Finished) -> dict[str, bytes]:
+        rows = [known for known in made.rows() if known["status"] == DONE]
         counts = {split: {origin: Counter[str]() for origin in ORIGINS} for split in SPLITS}
         for known in rows:
             counts[known["split"]][known["origin"]].update(known["labels"])

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from ops import images
 from ops.faces import NO_FACE, find_faces
+from ops.files import write_atomic
 from ops.pictures import contact_sheet
 from ops.stages import digest_of, refusal
-from ops.stages.faces import BOX, ORIGIN, POSE, about, face_of
-from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, grouped, row, rows_of, write_atomic
+from ops.stages.faces import BOX, ORIGIN, POSE, Stored, about
+from ops.store import DONE, REJECTED, SKIPPED, Column, Item, fingerprint, grouped, row, rows_of
 from ops.unmasking.moving import Sight, followed
 from ops.unmasking.regions import eight_bit, tinted
 from ops.unmasking.unmask import NO_MASK, Care, Memory, UnmaskingError, changed_outside, unmask_all
@@ -92,7 +93,7 @@ def plan(
 
     Args:
         frames: done rows of the source's frames.
-        faces: those of its face geometry.
+        faces: of its face geometry, :func:`ops.stages.faces.described`.
         masked: those of its masked faces.
         data: the data folder.
         source: the source's name.
@@ -132,7 +133,7 @@ def plan(
 
 def _item(rows: list[Row], parent: str, picture: str, data: Path, wishes: Wishes, **about: Any) -> Item:
     payload = {name: rows[0][name] for name in ("source", "frame", "time", "identity")} | {"picture": picture, **about}
-    payload |= {"kind": "image", "path": str(data / picture), "faces": [face_of(known) for known in rows]}
+    payload |= {"kind": "image", "path": str(data / picture), "faces": Stored.of(rows)}
     payload["truth_path"] = str(data / about["truth"]) if about else None
     made = f"{parent}:{about['variant']}" if about else parent
     return Item(fingerprint(made, wishes.key()), payload, parent)
@@ -241,7 +242,7 @@ class Unmask(Maker):
             truth = known["truth_path"] and images.read(Path(known["truth_path"]), max_pixels=self.max_pixels)
         except images.BadImage as error:
             return [refusal(item, error, **same)]
-        made = self.picture(pixels, known["faces"], item.fingerprint, truth)
+        made = self.picture(pixels, known["faces"].load(), item.fingerprint, truth)
         return [row(item, known["source"], **same, **told) for told in made]
 
     def _video(self, item: Item) -> list[Row]:

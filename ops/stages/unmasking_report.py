@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
+    from ops.manifests import Finished
     from ops.records import Floats, Picture
     from ops.store import Row
     from ops.unmasking.baselines import Baselines
@@ -225,7 +225,7 @@ def complete(square: Picture, shares: Floats, known: Row, learned: Baselines, un
 
 def files(
     folder: Path, rows: Sequence[Row], looks: Looks, floor: Floor, about: Mapping[str, Any]
-) -> Callable[[pa.Table], dict[str, bytes]]:
+) -> Callable[[Finished], dict[str, bytes]]:
     """Return what makes the report of the finished table: figures, plots, and sheets of best, median and worst faces.
 
     Args:
@@ -236,8 +236,8 @@ def files(
         about: further facts.
     """
 
-    def make(table: pa.Table) -> dict[str, bytes]:
-        told = [known for known in table.to_pylist() if known["status"] == DONE]
+    def make(made: Finished) -> dict[str, bytes]:
+        told = [known for known in made.rows() if known["status"] == DONE]
         return {
             METRICS: as_json(
                 metrics_of(told, floor, {**about, **dict(zip(("found_at", "completed_at"), looks.sizes, strict=True))})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ops.store import DRAFT
+from ops.files import DRAFT
 from ops.training.alive import must_have_moved, weights_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ops.store import DONE, file_md5, fingerprint, rows_of
+from ops.content import file_md5
+from ops.store import DONE, fingerprint, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

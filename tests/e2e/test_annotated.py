@@ -13,12 +13,13 @@ from assets_defs.faces import face_geometry, frames, masked_faces
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.settings import settings_of
 from ops import images
+from ops.content import directory_md5
 from ops.detection.annotations import class_map
 from ops.detection.label_formats import FORMATS
 from ops.detection.scenes import export, read_scenes
 from ops.sample import make_sample, portraits
 from ops.stages.scenes import plan
-from ops.store import Dataset, directory_md5
+from ops.store import Dataset
 
 ASSETS = [frames, face_geometry, masked_faces, annotated_scenes]
 SIDES = ["x1", "y1", "x2", "y2"]

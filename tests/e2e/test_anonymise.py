@@ -16,8 +16,9 @@ from assets_defs.faces import face_geometry, frames
 from assets_defs.privacy import digital_masks
 from assets_defs.resources import Compute, Models, Workspace
 from ops import images
+from ops.content import directory_md5
 from ops.sample import make_sample, portraits
-from ops.store import Dataset, directory_md5
+from ops.store import Dataset
 from ops.videos import video_info
 
 ROOT = Path(__file__).resolve().parents[2]

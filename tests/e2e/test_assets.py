@@ -14,9 +14,10 @@ import pytest
 from assets_defs.faces import aligned_crops, face_geometry, frames, masked_faces
 from assets_defs.resources import Compute, Models, Workspace
 from ops import images
+from ops.content import directory_md5
 from ops.masking.labels import decode_rle
 from ops.sample import make_sample
-from ops.store import Dataset, directory_md5
+from ops.store import Dataset
 from tests.bad_files import make_bad_files
 
 ASSETS = [frames, face_geometry, masked_faces, aligned_crops]

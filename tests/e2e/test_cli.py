@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 
 from ops import images
+from ops.content import directory_md5
 from ops.sample import make_sample
-from ops.store import Dataset, directory_md5
+from ops.store import Dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow

@@ -17,9 +17,10 @@ from assets_defs.faces import frames
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.results import made_of
 from ops import images
+from ops.content import directory_md5
 from ops.records import Box
 from ops.sample import make_sample
-from ops.store import Dataset, directory_md5
+from ops.store import Dataset
 from ops.videos import extract_sound, video_info
 from tests.detectors import BLUE, GREEN, RED, patch_detector
 

@@ -9,9 +9,10 @@ import pytest
 from assets_defs.detection import mask_detector
 from assets_defs.resources import Compute, Models, Tracking, Workspace
 from assets_defs.settings import settings_of
+from ops.manifests import parquet
 from ops.stages.detector import CARD, ONNX, WEIGHTS
 from ops.stages.splits import COLUMNS
-from ops.store import BASE_COLUMNS, arrow_schema, parquet
+from ops.store import BASE_COLUMNS, arrow_schema
 from orchestration.materialize import read_wishes, run, stale
 from orchestration.search import detector_search
 from resources.tracking import Tracking as Store

@@ -13,10 +13,12 @@ import pytest
 
 from assets_defs.faces import face_geometry, frames, masked_faces
 from assets_defs.resources import Compute, Models, Workspace
+from ops.content import directory_md5
 from ops.masking import MaskSettings
 from ops.sample import make_sample
 from ops.stages import masks
-from ops.store import DONE, Dataset, Item, directory_md5
+from ops.stages.faces import described
+from ops.store import Dataset, Item
 from resources.compute import Local, WorkerDied
 from resources.ray_compute import AHEAD, Ray, UnfitNode, _Worker
 
@@ -105,7 +107,7 @@ def test_a_node_that_dies_loses_and_doubles_no_row(cluster, sample, tmp_path):
     seen = tmp_path / "seen"
     seen.mkdir()
     dying = patiently(partial(cluster.add_node, num_cpus=1, **SMALL))
-    known = Dataset(sample / "face_geometry" / "sample").read(status=DONE)
+    known = described(Dataset(sample / "face_geometry" / "sample"))
     todo = masks.plan(known, sample, MaskSettings(), **SHAPE)
 
     def build(name: str, mapper, wrap=lambda make: make) -> Dataset:

@@ -12,7 +12,7 @@ import pytest
 
 from assets_defs.detection import detector_report
 from assets_defs.resources import Compute, Tracking, Workspace
-from ops.store import directory_md5
+from ops.content import directory_md5
 from resources import tracking
 from resources.champions import REPLACED, log_report, to_beat
 from resources.mask_detectors import shipped

@@ -10,8 +10,10 @@ import pytest
 
 from assets_defs.faces import face_geometry, frames
 from assets_defs.resources import Compute, Models, Workspace
+from ops.content import directory_md5, file_md5
+from ops.files import write_atomic
 from ops.sample import make_sample
-from ops.store import MANIFEST, directory_md5, file_md5, write_atomic
+from ops.store import MANIFEST
 from resources import storage
 from resources.storage import LISTING, PUBLISHING, Storage, StorageError
 

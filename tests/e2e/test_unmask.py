@@ -16,10 +16,11 @@ from assets_defs.faces import face_geometry, frames, masked_faces
 from assets_defs.resources import Compute, Models, Workspace
 from assets_defs.unmasking import face_completer, mask_segmenter, unmasked_faces
 from ops import images
+from ops.content import directory_md5
 from ops.faces import find_faces
 from ops.masking import MaskSettings, draw_spec, render
 from ops.sample import make_sample, portraits
-from ops.store import Dataset, directory_md5
+from ops.store import Dataset
 from ops.videos import extract_sound, video_info
 from resources.models import FaceModels
 from resources.unmaskers import shipped

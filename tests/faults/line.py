@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ops import images
+from ops.content import file_md5
+from ops.files import DRAFT
 from ops.sample import make_sample
-from ops.store import DRAFT, JOURNAL, file_md5
+from ops.store import JOURNAL
 from ops.video_writer import write_video
 from ops.videos import sample_video
 

@@ -14,7 +14,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ops.store import MANIFEST, BadManifest, Dataset, write_atomic
+from ops.files import write_atomic
+from ops.manifests import BadManifest
+from ops.store import MANIFEST, Dataset
 from orchestration.forgotten import end_forgotten
 from resources.tracking import Tracking, local_uri
 from tests.faults.kills import disturb, tracked_once

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ops.content import file_md5
+from ops.files import write_atomic
 from ops.pinned import ChangedModel
-from ops.store import MANIFEST, Column, Dataset, Item, file_md5, fingerprint, row, write_atomic
+from ops.store import MANIFEST, Column, Dataset, Item, fingerprint, row
 from resources.compute import Local
 from tests.faults.line import Child, begin_warm, orphans, tree
 

@@ -33,6 +33,18 @@ def asked(port, method, path, size=0):
         there.close()
 
 
+def uploaded(port, size):
+    """The status of an upload of a file of this size to the app of expressions."""
+    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+    there = HTTPConnection("127.0.0.1", port, timeout=STARTS_S)
+    try:
+        body = b"".join([head, bytes(size), b"\r\n--b--\r\n"])
+        there.request("POST", "/gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=b"})
+        return there.getresponse().status
+    finally:
+        there.close()
+
+
 @pytest.fixture(params=["detector", "expression"])
 def app(request, tmp_path):
     """A served app: its name and its port."""
@@ -69,5 +81,6 @@ def test_apps_are_for_this_machine_and_give_no_files_away(app):
     if name == "expression":
         assert asked(port, "GET", "/gradio_api/file=/etc/passwd") in {403, 404}
         assert asked(port, "GET", f"/gradio_api/file={ROOT / 'params.yaml'}") in {403, 404}
+        assert [uploaded(port, (PICTURE_MB << 20) + more) for more in (0, 1)] == [200, 413]
     else:
         assert asked(port, "PUT", "/_stcore/upload_file/a/b", (VIDEO_MB << 20) + 10) == 403, "without its token"

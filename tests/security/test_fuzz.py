@@ -24,11 +24,12 @@ from ops import images
 from ops.anonymising.flame_file import BadShapeFile, read_flame
 from ops.detection.annotation_formats import read_coco, read_names, read_voc, read_yolo
 from ops.detection.annotations import BadAnnotation, Names
+from ops.manifests import BadManifest, parquet
 from ops.masking.spec import KINDS, STRAPS
 from ops.masking.wardrobe import GarmentError, load_garment
 from ops.pickled import PickleRefused, as_array, read_pickle
 from ops.plain_yaml import BadYaml, read_yaml
-from ops.store import BadManifest, Dataset, Item, arrow_schema, parquet, row
+from ops.store import Dataset, Item, arrow_schema, row
 from ops.tables import FORMULA, NUMBER, as_csv
 from ops.telling import printable, redacted
 from orchestration.materialize import read_wishes

@@ -20,9 +20,10 @@ from model_assets.registry import ModelUnavailable, Registry
 from ops import images
 from ops.detection.scenes import NEEDED, export
 from ops.frames import Rejected, open_inside, scan
+from ops.manifests import BadManifest, parquet
 from ops.stages.networks import make
 from ops.stages.segmenter import COLUMNS
-from ops.store import BadManifest, Dataset, arrow_schema, parquet
+from ops.store import Dataset, arrow_schema
 from ops.training.tasks import read_pairs
 from resources.compute import Local
 from tests.bad_files import encoded, portrait

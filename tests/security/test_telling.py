@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from apps.verbs.common import Teller
+from ops.manifests import Finished, parquet
 from ops.stages.masks import LOG_FIELDS, logs
 from ops.telling import redacted, tellable
 from resources.tracking import LOGIN, Tracking
@@ -60,14 +61,17 @@ def test_names_from_elsewhere_do_nothing_to_the_terminal(tmp_path):
     assert all(each.isprintable() or each == "\n" for each in done.stderr)
 
 
-def test_logs_of_masks_hold_no_formula():
+def test_logs_of_masks_hold_no_formula(tmp_path):
     import pandas as pd
     import pyarrow as pa
 
     unseen = pd.DataFrame({"source": ["=cmd|' /C calc'!A0.jpg"], "status": ["rejected"], "reason": ["@damaged"]})
     wanted = ["source", "face", "variant", "kind", "colour", "y_offset", "rotation", "status", "reason", "output"]
     known = dict.fromkeys(wanted) | {"source": "-1.jpg", "kind": "n95", "y_offset": -0.25, "status": "done"}
-    head, first, second = logs(unseen, pa.Table.from_pylist([known]))["logs.csv"].decode().splitlines()
+    known["output"] = "1.jpg"
+    made = tmp_path / "manifest.parquet"
+    made.write_bytes(parquet(pa.Table.from_pylist([known])))
+    head, first, second = logs(unseen, Finished(made))["logs.csv"].decode().splitlines()
     assert head == ",".join(LOG_FIELDS)
     assert first.startswith("'=cmd|' /C calc'!A0.jpg,") and ",'@damaged," in first
     assert second.startswith("'-1.jpg,n95,,-0.25,")

@@ -12,13 +12,14 @@ import pytest
 import yaml
 
 from ops import images
+from ops.content import directory_md5
 from ops.detection.annotation_formats import LARGEST, read_coco, read_names, read_voc, read_yolo
 from ops.detection.annotations import BadAnnotation, Names, class_map, format_of, places, settle
 from ops.masking import LABELS
 from ops.records import Refusal
 from ops.sample import portraits
 from ops.stages import frames, scenes
-from ops.store import Dataset, directory_md5
+from ops.store import Dataset
 from resources.compute import Local
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from ops import images
+from ops.content import directory_md5, file_md5
 from ops.masking import LABELS
 from ops.stages import detections, frames
-from ops.store import Dataset, directory_md5, file_md5
+from ops.store import Dataset
 from ops.videos import BadVideo, sample_video, video_info
 from resources.compute import Local
 from resources.mask_detectors import OnnxMaskDetector

@@ -13,12 +13,13 @@ from ops import images
 from ops.anonymising.anonymise import Look, covered_region
 from ops.anonymising.mesh_shape import MeshShape
 from ops.anonymising.selection import Selection, Square, cut_out
+from ops.content import directory_md5
 from ops.faces import find_faces
 from ops.sample import make_sample, portraits
 from ops.stages import anonymise_files, digital_masks, faces, frames
 from ops.stages.anonymise_files import AnonymiseFile, Clips
 from ops.stages.digital_masks import DigitalMask, Wishes
-from ops.store import Dataset, directory_md5, rows_of
+from ops.store import Dataset, rows_of
 from ops.video_writer import write_video
 from ops.videos import extract_sound, sample_video, video_info
 from resources.compute import Local
@@ -48,7 +49,8 @@ def data(tmp_path_factory):
 
 
 def tables(data):
-    return [Dataset(data / name / "home").read(status="done") for name in ("frames", "face_geometry")]
+    shots, geometry = (Dataset(data / name / "home") for name in ("frames", "face_geometry"))
+    return [shots.read(status="done"), faces.described(geometry)]
 
 
 def build(data, folder, wishes=None, embed=None, models=WARY):
@@ -267,7 +269,7 @@ def test_how_alike_before_and_after_are_is_told(data, tmp_path):
     (row,) = DigitalMask(tmp_path, MeshShape(), WARY, judge, wishes, max_pixels=LIMIT)(items[0])
     assert 0.3 < row["identity_cosine"] < 0.98
     pixels = images.read(data / row["picture"])
-    mesh = np.asarray(known[known["frame"] == row["frame"]]["mesh"].iloc[0], np.float32).reshape(-1, 3)
+    mesh = items[0].payload["faces"].load()[0].mesh
     after = images.read(tmp_path / row["output"])
     assert row["identity_cosine"] == pytest.approx(float(judge(pixels, mesh) @ judge(after, mesh)), abs=1e-5)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ops import images
+from ops.content import directory_md5
 from ops.expressions.asking import COMPLETER, DIFFUSION, DONOR, Ask, Care, Needs, Wish, needs
 from ops.expressions.editing import edit, edit_all
 from ops.expressions.engines import EngineError
@@ -18,7 +19,7 @@ from ops.records import Box
 from ops.sample import portraits
 from ops.stages import express_files
 from ops.stages.expressing import NOT_ASKED, Maker, Wishes
-from ops.store import Dataset, directory_md5, rows_of
+from ops.store import Dataset, rows_of
 from ops.video_writer import write_video
 from ops.videos import extract_sound, sample_video, video_info
 from resources.compute import Local

@@ -8,6 +8,7 @@ from PIL import Image
 
 from assets_defs.checks.expression import regions_whole, ways_agree
 from ops import images
+from ops.content import directory_md5
 from ops.expressions.regions import LEFT_EYE, MOUTH, REGIONS, RIGHT_EYE, region
 from ops.expressions.state import Limits, State
 from ops.faces import find_faces
@@ -15,7 +16,7 @@ from ops.geometry import mesh_box
 from ops.sample import portraits
 from ops.stages import expression_regions, faces, frames
 from ops.stages.expression_regions import Sense, Senses, Wishes
-from ops.store import Dataset, directory_md5, rows_of
+from ops.store import Dataset, rows_of
 from resources.compute import Local
 from resources.haar_smile import HaarSmile
 from resources.models import FaceModels
@@ -105,7 +106,7 @@ def build(data, folder, *, blendshapes=None, smile=None, limits=None):
     wishes = Wishes(limits or Limits())
     dataset = Dataset(folder, expression_regions.COLUMNS)
     items = expression_regions.plan(
-        Dataset(data / "face_geometry" / "home").read(status="done"), data, senses=senses, wishes=wishes
+        faces.described(Dataset(data / "face_geometry" / "home")), data, senses=senses, wishes=wishes
     )
     return dataset, dataset.build(items, partial(Sense, folder, senses, wishes, max_pixels=LIMIT), Local(1))
 

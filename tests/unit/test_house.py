@@ -3,7 +3,9 @@
 import ast
 import subprocess
 import sys
+from dataclasses import asdict
 from functools import cache
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -226,6 +228,26 @@ def test_configs_take_every_setting_from_params_yaml():
 
     assert sorted(yaml.safe_load((ROOT / "params.yaml").read_text())) == sorted(assets())
     assert all(settings_of(name) == section(name) for name in assets())
+
+
+def test_a_training_has_the_same_settings_however_it_is_started():
+    """From params.yaml, from Python and on the command line, where an import of recipes would make every verb slow."""
+    from apps.verbs import train, train_networks
+    from assets_defs.config import section
+    from ops.training.detector import Recipe
+    from ops.training.recipe import CompleterRecipe, SegmenterRecipe
+
+    for asset, recipe, verb in (
+        ("mask_detector", Recipe(), train.detector),
+        ("mask_segmenter", SegmenterRecipe(), train_networks.segmenter),
+        ("face_completer", CompleterRecipe(), train_networks.completer),
+    ):
+        known, asked = section(asset), signature(verb).parameters
+        own = asdict(recipe)
+        assert {
+            name: list(value) if name == "widths" else value for name, value in own.items()
+        }.items() <= known.items()
+        assert {name: asked[name].default or [] if name == "widths" else asked[name].default for name in known} == known
 
 
 def test_every_asset_tells_who_what_and_how():

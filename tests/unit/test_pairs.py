@@ -11,14 +11,16 @@ import pytest
 from assets_defs.checks.common import no_leak
 from model_assets.registry import ModelUnavailable
 from ops import images
+from ops.content import directory_md5
 from ops.detection.shots import Shots
 from ops.faces import find_faces
 from ops.geometry import points5, transformed
+from ops.manifests import parquet
 from ops.masking import MaskSettings
 from ops.sample import portraits
 from ops.stages import pairs, splits
 from ops.stages.faces import face_columns
-from ops.store import Dataset, directory_md5, parquet, rows_of
+from ops.store import Dataset, rows_of
 from ops.unmasking.framing import frame_face, framed, shown
 from ops.unmasking.regions import REGION_KINDS, draw_region
 from resources.compute import Local

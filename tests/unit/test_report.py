@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ops import images
+from ops.content import directory_md5, file_md5
 from ops.detection.detections import Detections
 from ops.detection.evaluation import evaluate
 from ops.detection.mistakes import judge
@@ -20,7 +21,7 @@ from ops.detection.worst_cases import caption, draw_case
 from ops.masking import LABELS
 from ops.sample import portraits
 from ops.stages.report import CHAMPION, COLUMNS, ONNX, TRAINED, Contender, Find, files, plan
-from ops.store import Dataset, directory_md5, file_md5, rows_of
+from ops.store import Dataset, rows_of
 from ops.tables import as_json
 from resources.champions import contenders
 from resources.compute import Local

@@ -18,12 +18,13 @@ from typer.testing import CliRunner
 
 from model_assets.registry import ModelUnavailable
 from ops import images
+from ops.content import directory_md5
 from ops.detection.label_formats import FORMATS, joined
 from ops.detection.scenes import export, flat_names, read_scenes
 from ops.masking import LABELS, MaskSettings, decode_rle
 from ops.sample import _resized, portraits
-from ops.stages import masks, photo
-from ops.store import Dataset, directory_md5
+from ops.stages import faces, masks, photo
+from ops.store import Dataset, Item
 from resources.compute import Local
 from resources.models import FaceModels
 
@@ -315,21 +316,20 @@ def test_a_face_left_bare_in_one_variant_is_bare_in_that_picture_alone(dataset, 
 
 
 def test_masked_faces_of_a_pipeline_are_exported_too(dataset, raw, tmp_path):
-    from ops.faces import find_faces
-    from ops.store import Item
-
-    pixels = images.read(raw / TRIO)
-    faces = find_faces(pixels, *FaceModels(device="cpu").load())
-    about = {"source": TRIO, "frame": "one", "time": None, "identity": "both"}
-    item = Item("f" * 32, {"path": str(raw / TRIO), "faces": faces, **about})
-    folder = tmp_path / "masked_faces"
-    wear = partial(masks.Wear, folder, SETTINGS, variants=3, min_face_px=80, quality=95, max_pixels=10**8)
+    known = {"source": TRIO, "frame": "one", "time": None, "identity": "both", "picture": TRIO}
+    geometry = Dataset(tmp_path / "face_geometry", faces.COLUMNS)
+    look = partial(faces.Look, FaceModels(device="cpu"), min_score=0.5, max_faces=0, max_pixels=10**8)
+    geometry.build([Item("one", {"path": str(raw / TRIO), **known})], look, Local(1))
+    folder, shape = tmp_path / "masked_faces", {"variants": 3, "min_face_px": 80, "quality": 95}
+    (item,) = masks.plan(faces.described(geometry), raw, SETTINGS, **shape)
+    wear = partial(masks.Wear, folder, SETTINGS, **shape, max_pixels=10**8)
     Dataset(folder, masks.columns()).build([item], wear, Local(1))
     made = export(folder, tmp_path / "out", "coco")
     assert made.pictures == 3
     assert made.faces["without_mask"] == 3
     assert sum(made.faces.values()) == 9
-    assert {path.name for path in (tmp_path / "out/images").iterdir()} == {f"{'f' * 32}_v{n}.jpg" for n in range(3)}
+    names = {f"{item.fingerprint}_v{n}.jpg" for n in range(3)}
+    assert {path.name for path in (tmp_path / "out/images").iterdir()} == names
 
 
 def test_folders_of_others_are_refused_and_left_alone(dataset, exports, tmp_path):

@@ -12,15 +12,17 @@ import pytest
 from assets_defs.checks.common import no_leak
 from assets_defs.checks.detection import class_balance
 from ops import images
+from ops.content import directory_md5
 from ops.detection.likeness import SAME_FACE, Looks, alike, look_at
 from ops.detection.shots import read_shots
 from ops.detection.split_files import label_file, linkable, read_written
 from ops.detection.splits import SPLITS, Member, dealt, grouped, leaks
+from ops.manifests import parquet
 from ops.masking import LABELS
 from ops.records import Box
 from ops.sample import portraits
 from ops.stages import splits
-from ops.store import Dataset, directory_md5, parquet, rows_of
+from ops.store import Dataset, rows_of
 from resources.compute import Local
 
 BOX = Box(60, 50, 120, 130)

@@ -12,18 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from ops import store
-from ops.store import (
-    Column,
-    Dataset,
-    DatasetBusy,
-    Item,
-    directory_md5,
-    fingerprint,
-    row,
-    unread,
-    write_atomic,
-)
+from ops.content import directory_md5
+from ops.files import write_atomic
+from ops.store import Column, Dataset, DatasetBusy, Item, fingerprint, row, unread
 from resources.compute import Local
 
 COLUMNS = (Column("size", "int32", "bytes written"), Column("points", "list<float>", "some numbers"))
@@ -230,41 +221,7 @@ def test_a_full_disk_fails_clearly_and_the_next_run_resumes(tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_directory_md5_is_what_dvc_writes(tmp_path):
-    (tmp_path / "data" / "set" / "sub").mkdir(parents=True)
-    (tmp_path / "data" / "set" / "b.txt").write_text("b")
-    (tmp_path / "data" / "set" / "sub" / "ä.txt").write_text("a")
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
-    dvc = [str(Path(sys.executable).with_name("dvc"))]
-    subprocess.run([*dvc, "init", "--no-scm", "-q"], cwd=tmp_path, env=environment, check=True)
-    subprocess.run([*dvc, "add", "-q", "data/set"], cwd=tmp_path, env=environment, check=True)
-    assert f"md5: {directory_md5(tmp_path / 'data' / 'set')}" in (tmp_path / "data" / "set.dvc").read_text()
-
-
 def test_fingerprints_tell_values_apart():
     assert fingerprint("a", {"b": 1, "c": [2]}) == fingerprint("a", {"c": (2,), "b": 1})
     assert len({fingerprint(1), fingerprint("1"), fingerprint([1]), fingerprint(1.0), fingerprint(None)}) == 5
     assert len(json.loads(json.dumps(fingerprint("a")))) == 32
-
-
-def test_a_folder_is_read_again_where_anything_of_it_changed(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "SETTLED", 0.0)
-    file = tmp_path / "a" / "b.txt"
-    file.parent.mkdir()
-    file.write_bytes(b"one")
-    os.utime(file, (1e9, 1e9))
-    time.sleep(0.05)
-    first = directory_md5(tmp_path)
-    assert directory_md5(tmp_path) == first
-    file.write_bytes(b"two")
-    os.utime(file, (1e9, 1e9))
-    time.sleep(0.05)
-    second = directory_md5(tmp_path)
-    assert second != first
-    file.rename(tmp_path / "a" / "c.txt")
-    assert directory_md5(tmp_path) not in {first, second}
-
-    monkeypatch.setattr(store, "SETTLED", 3600.0)
-    (tmp_path / "a" / "c.txt").rename(file)
-    file.write_bytes(b"one")
-    assert directory_md5(tmp_path) == first, "what is too new is read every time"

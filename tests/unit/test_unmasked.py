@@ -7,12 +7,13 @@ import pytest
 
 from assets_defs.checks.common import outside_untouched
 from ops import images
+from ops.content import directory_md5
 from ops.faces import find_faces
 from ops.masking import chosen
 from ops.sample import make_sample, portraits
 from ops.stages import faces, frames, masks, unmask_files, unmasked
 from ops.stages.unmasked import Maker, Unmask, Wishes
-from ops.store import Dataset, directory_md5, rows_of
+from ops.store import Dataset, rows_of
 from ops.unmasking.unmask import NO_MASK, Care
 from ops.video_writer import write_video
 from ops.videos import BadVideo, extract_sound, sample_video, video_info
@@ -65,7 +66,7 @@ def data(tmp_path_factory, clips):
     made["face_geometry"].build(items, partial(faces.Look, MODELS, **limits, max_pixels=LIMIT), Local(1))
     settings = chosen("street", kinds=["surgical"], states=["correct"], colours={"#28be3c": 1.0}, patterns={"plain": 1})
     shape = {"variants": 1, "min_face_px": 32, "quality": 95}
-    known = made["face_geometry"].read(status="done")
+    known = faces.described(made["face_geometry"])
     items = masks.plan(known[known["source"] == "bare.jpg"], folder, settings, **shape)
     folder_of = made["masked_faces"].folder
     made["masked_faces"].build(items, partial(masks.Wear, folder_of, settings, **shape, max_pixels=LIMIT), Local(1))
@@ -78,7 +79,8 @@ COLUMNS = {"frames": frames.COLUMNS, "face_geometry": faces.COLUMNS, "masked_fac
 def build(data, unmasker, folder, *, care=None, panels=True, pictures=unmasked.KINDS):
     dataset = Dataset(folder, unmasked.COLUMNS)
     wishes = Wishes(unmasker.check(), care or Care(), panels)
-    tables = [Dataset(data / name / "home").read(status="done") for name in COLUMNS]
+    shots, geometry, worn = (Dataset(data / name / "home") for name in COLUMNS)
+    tables = (shots.read(status="done"), faces.described(geometry), worn.read(status="done"))
     items = unmasked.plan(*tables, data, "home", pictures=pictures, finder=MODELS.versions(), wishes=wishes)
     report = dataset.build(items, partial(Unmask, folder, unmasker, MODELS, wishes, max_pixels=LIMIT), Local(1))
     return dataset, report

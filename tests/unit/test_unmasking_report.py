@@ -10,10 +10,11 @@ from skimage.metrics import structural_similarity
 
 from assets_defs.checks.unmasking import beats_baselines
 from ops import images
+from ops.content import directory_md5
 from ops.records import Pose
 from ops.sample import portraits
 from ops.stages.unmasking_report import BEYOND, COLUMNS, METRICS, SHEETS, Judge, Looks, files, plan, references
-from ops.store import Dataset, directory_md5, rows_of
+from ops.store import Dataset, rows_of
 from ops.training.faces import read_square
 from ops.unmasking import baselines
 from ops.unmasking.baselines import AHEAD, BASELINES, MASKED, MEAN, NEAREST, TELEA, learn, mesh_of, onto

@@ -254,7 +254,7 @@ def test_a_spec_that_names_an_unknown_garment_is_refused(tmp_path):
 def planned(settings):
     """The fingerprint of masked faces' plan for one known face."""
     known = {"fingerprint": "f", "source": "a.jpg", "frame": "a.jpg", "time": 0.0, "identity": "a", "picture": "a.jpg"}
-    faces = pd.DataFrame([{**known, **face_columns(posed())}])
+    faces = pd.DataFrame([{**known, **face_columns(posed()), "manifest": "m", "row": 0}])
     (item,) = masks.plan(faces, Path("data"), settings, variants=1, min_face_px=32, quality=95)
     return item.fingerprint
 
