@@ -331,13 +331,15 @@ def _styles(wanted: list[str], size: int) -> tuple[str, ...]:
 def told_errors() -> tuple[type[Exception], ...]:
     """Errors whose message is meant for the user as it stands."""
     from model_assets.registry import ModelUnavailable
+    from ops.pinned import ChangedModel
     from ops.store import DatasetBusy
     from resources.compute import WorkerDied
     from resources.devices import DeviceUnavailable
     from resources.mask_detectors import BadDetector
     from resources.onnx_sessions import BadNetwork
 
-    return (BadDetector, BadNetwork, DatasetBusy, DeviceUnavailable, ModelUnavailable, OSError, WorkerDied)
+    asked = (BadDetector, BadNetwork, DeviceUnavailable, ModelUnavailable)
+    return (*asked, ChangedModel, DatasetBusy, OSError, WorkerDied)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,6 +11,18 @@ if TYPE_CHECKING:
 
 ALGORITHMS = {32: "md5", 64: "sha256"}
 """By the number of hexadecimal digits."""
+
+
+class Opens(Protocol):
+    """What opens models by their paths."""
+
+    def files(self) -> Mapping[Path, str]:
+        """Return the models' files, with the MD5 or SHA-256 that fingerprints are made from."""
+
+
+def files_of(*openers: Opens | None) -> dict[Path, str]:
+    """Return the files that all of these open, with their hashes; None opens nothing."""
+    return {path: digits for each in openers if each for path, digits in each.files().items()}
 
 
 class ChangedModel(RuntimeError):

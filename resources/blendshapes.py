@@ -74,6 +74,10 @@ class Blendshapes:
         seen = finer.again(pixels, Landmarks(mesh, 1.0))
         return told(seen.points[list(SUBSET), :2])[0]
 
+    def files(self) -> dict[Path, str]:
+        """Return the file with its checksum."""
+        return {self.path: self.sha256}
+
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 

@@ -19,8 +19,6 @@ SHIPPED = "shipped"
 REPLACED = "replaced"
 """Tag of a run that became champion: the version that was it before, or ``shipped``."""
 
-LOGGED = ("metrics.json", "*.png", "worst.jpg")
-
 
 def contenders(trained: Path, champion: Path) -> dict[str, OnnxMaskDetector]:
     """Return both detectors, each on one thread of a CPU: what they find is the same on every run."""
@@ -61,17 +59,13 @@ def log_report(store: Tracking, folder: Path, present: Contender) -> list[str]:
         What a reader of the log should know.
     """
     told = json.loads((folder / "metrics.json").read_text())
-    if told["run_id"] not in {run.run_id for run in store.runs()}:
-        return [f"run {told['run_id']} is not in the store of trainings, so that this report is not logged there"]
     metrics = {f"test_{name}": told[name] for name in FIGURES}
     metrics |= {f"test_{name}_{label}": row[name] for label, row in told["per_class"].items() for name in FIGURES}
-    files = [path for pattern in LOGGED for path in sorted(folder.glob(pattern))]
     tags: dict[str, object] = {"meaningful": told["meaningful"]}
     if told["promoted"]:
         tags[REPLACED] = SHIPPED if present.version is None else present.version
-    known = {name: value for name, value in metrics.items() if value is not None}
-    store.log_report(told["run_id"], known, files, tags)
-    if told["promoted"]:
+    notes = store.log_report(told["run_id"], metrics, folder, tags)
+    if told["promoted"] and not notes:
         champion = json.loads((folder / "champion.json").read_text())
         store.alias(champion["version"], tracking.CHAMPION)
-    return []
+    return notes

@@ -53,6 +53,10 @@ class Embedder:
         vector = self._embed(pixels, mesh)
         return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
+    def files(self) -> dict[Path, str]:
+        """Return the file with its checksum."""
+        return {self.path: self.sha256}
+
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ops.expressions.asking import COMPLETER, DIFFUSION, DONOR, Tools
 from ops.expressions.donor import Care as DonorCare
-from ops.store import file_md5
+from ops.pinned import files_of
 from resources.blendshapes import Blendshapes
 from resources.embedders import DLIB, Embedder, embedder
 from resources.inpainters import MODEL, Diffusion, FaceCompleter
@@ -59,14 +59,17 @@ class Editors:
 
     def versions(self) -> dict[str, str]:
         """Return names and checksums of everything that decides about the result."""
-        path = self.completer.path
         return {
             **self.finder.versions(),
             "told": self.told.sha256,
             "identity": self.judge.sha256 if self.judge else NONE,
-            "completer": file_md5(path) if path.is_file() else NONE,
+            "completer": self.completer.files().get(self.completer.path, NONE),
             "diffusion": str(asdict(self.diffusion)) if self.diffusion else NONE,
         }
+
+    def files(self) -> dict[Path, str]:
+        """Return the files that are opened by their paths, with their checksums; what finds faces verifies its own."""
+        return files_of(self.told, self.judge, self.completer)
 
     @property
     def floor(self) -> float:

@@ -185,6 +185,10 @@ class FaceCompleter:
             raise EngineError(f"no face completer at {self.path}: train one, or take one that is trained")
         return Completion(self._network, face.mesh)
 
+    def files(self) -> dict[Path, str]:
+        """Return the file, if there is one, with the hash that it has when it is first asked for."""
+        return self._network.files() if self.path.is_file() else {}
+
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 

@@ -99,6 +99,10 @@ class Lpips:
             told = self._apart(*(on("cpu", stacked([each])) for each in (one, other)))
         return np.asarray(told[0, 0].numpy(), np.float32)
 
+    def files(self) -> dict[Path, str]:
+        """Return the file with its checksum."""
+        return {self.path: self.sha256}
+
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from resources.tracking import Tracking
 
-LOGGED = (METRICS, "*.png", "*.jpg")
-
 
 def log_report(store: Tracking, trained: Path, report: Path) -> list[str]:
     """Add what the report on unmasking says of a network to that network's run.
@@ -29,11 +27,7 @@ def log_report(store: Tracking, trained: Path, report: Path) -> list[str]:
     """
     (about,) = trained.glob("*.json")
     run_id = json.loads(about.read_text())["run_id"]
-    if run_id not in {run.run_id for run in store.runs()}:
-        return [f"run {run_id} is not in the store of trainings, so that this report is not logged there"]
     told = json.loads((report / METRICS).read_text())
     figures = told["segmenter"] if about.stem == "segmenter" else told[FOUND][COMPLETED]
     known = {f"test_{key}": value for key, value in figures.items() if isinstance(value, float)}
-    files = [path for pattern in LOGGED for path in sorted(report.glob(pattern))]
-    store.log_report(run_id, known, files, {"meaningful": told["meaningful"]})
-    return []
+    return store.log_report(run_id, known, report, {"meaningful": told["meaningful"]})

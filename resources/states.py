@@ -49,6 +49,10 @@ class MeshStates:
         """Return the checksums of both models' files."""
         return {IRIS: self.sha256, "face_mesh": Registry.load().models["face_mesh"].sha256}
 
+    def files(self) -> dict[Path, str]:
+        """Return the iris model's file with its checksum."""
+        return {self.iris: self.sha256}
+
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 

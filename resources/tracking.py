@@ -19,13 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from ops.store import DRAFT
+from ops.files import DRAFT
 from ops.telling import without_login
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+REPORTED = ("metrics.json", "*.png", "*.jpg")
+"""Files of a report that go into a run."""
+
 SQLITE, SCHEME = "sqlite:///", "mlflow-artifacts:/"
 TRAINING = "training"
 """Tag that ties a run to a training, so that one that was killed goes on in the same run."""
@@ -183,15 +186,28 @@ class Tracking:
         return f"{shown_at(self.uri)}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
 
     def log_report(
-        self, run_id: str, metrics: Mapping[str, float], files: Iterable[Path], tags: Mapping[str, object]
-    ) -> None:
-        """Add a report to a run that ended: its figures as they are now, its files by their names, further tags."""
-        known = self._client.get_run(run_id).data.metrics
-        TrackedRun(self, run_id).keep(files)
+        self, run_id: str, metrics: Mapping[str, float | None], folder: Path, tags: Mapping[str, object]
+    ) -> list[str]:
+        """Add a report to a run that ended: figures as they are now, pictures and figures as files, further tags.
+
+        Args:
+            run_id: whose; nothing is done where there is no such run.
+            metrics: figures by name; None is no figure.
+            folder: the report's.
+            tags: by name.
+
+        Returns:
+            What a reader of the log should know.
+        """
+        run = next((run for run in self.runs() if run.run_id == run_id), None)
+        if run is None:
+            return [f"run {run_id} is not in the store of trainings, so that this report is not logged there"]
+        TrackedRun(self, run_id).keep(path for pattern in REPORTED for path in sorted(folder.glob(pattern)))
         TrackedRun(self, run_id).tag(tags)
         for name, value in metrics.items():
-            if known.get(name) != value:
+            if value is not None and run.metrics.get(name) != value:
                 self._client.log_metric(run_id, name, value)
+        return []
 
     @contextmanager
     def run(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ops import images
-from ops.store import file_md5
+from ops.content import file_md5
 from ops.unmasking.composition import RIM
 from resources.onnx_sessions import BadNetwork, open_session
 
@@ -66,7 +66,11 @@ class OnnxUnmasker:
     def check(self) -> tuple[str, str]:
         """Open both files, so that what is wrong with them is told early, and return their hashes."""
         self._segment, self._complete  # noqa: B018
-        return file_md5(self.segmenter), file_md5(self.completer)
+        return self._hashes
+
+    def files(self) -> dict[Path, str]:
+        """Return both files with the hashes that they have when they are first asked for."""
+        return dict(zip((self.segmenter, self.completer), self._hashes, strict=True))
 
     def shares(self, square: Picture) -> Floats:
         """Return how likely a mask covers each pixel, ``(h, w)`` in [0, 1].
@@ -99,6 +103,10 @@ class OnnxUnmasker:
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def _hashes(self) -> tuple[str, str]:
+        return file_md5(self.segmenter), file_md5(self.completer)
 
     @cached_property
     def _segment(self) -> tuple[ort.InferenceSession, int]:

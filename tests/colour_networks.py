@@ -37,6 +37,19 @@ def colour_networks(folder: Path, size: int | str | None = 64) -> OnnxUnmasker:
     return OnnxUnmasker(*paths, threads=1)
 
 
+def colour_embedder(path: Path, pool: str = "GlobalAveragePool") -> Path:
+    """Write a network that tells faces apart by their mean colours, or other colours of theirs."""
+    inside = helper.make_tensor_value_info("pictures", TensorProto.FLOAT, ["n", 3, 112, 112])
+    outside = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", 3])
+    nodes = [
+        helper.make_node(pool, ["pictures"], ["colours"]),
+        helper.make_node("Flatten", ["colours"], ["vectors"]),
+    ]
+    graph = helper.make_graph(nodes, "colours", [inside], [outside])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
 def _write(path, nodes, given, made, constants, size):
     def values(*ends):
         return [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", c, "height", "width"]) for n, c in ends]

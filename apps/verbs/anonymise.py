@@ -59,6 +59,7 @@ def anonymise(
     from ops.anonymising.anonymise import Look
     from ops.anonymising.selection import Selection
     from ops.images import MAX_PIXELS
+    from ops.pinned import files_of
     from ops.stages import anonymise_files
     from ops.stages.digital_masks import Wishes
     from resources.embedders import embedder
@@ -91,6 +92,7 @@ def anonymise(
         },
         workers=workers,
         as_json=as_json,
+        models=files_of(surface, judge),
         beside=beside,
     )
 

@@ -56,6 +56,7 @@ def process(
     made_with: Mapping[str, Any],
     workers: int,
     as_json: bool,
+    models: Mapping[Path, str] | None = None,
     also: Callable[[Any], dict[str, bytes]] | None = None,
     beside: bool = False,
 ) -> None:
@@ -70,6 +71,7 @@ def process(
         made_with: verb, settings, and names and checksums of models, for the manifest; JSON-able.
         workers: processes; 0 lets the amount of work decide.
         as_json: print one JSON object and nothing else.
+        models: files of models that are opened by their paths, with their hashes.
         also: makes further files of the finished table.
         beside: outputs lie beside the inputs, and ``plan`` tells them apart.
     """
@@ -90,7 +92,13 @@ def process(
     with progress_bar() as bar:
         task = bar.add_task("files", total=len(items))
         report = dataset.build(
-            items, work, Local(workers), refused=told, also=also, progress=partial(advance, bar, task)
+            items,
+            work,
+            Local(workers),
+            refused=told,
+            models=models,
+            also=also,
+            progress=partial(advance, bar, task),
         )
     _tell(dataset, report, {item.payload["source"] for item in items} | {row["source"] for row in told}, start, as_json)
 

@@ -37,9 +37,9 @@ def detect(
 
     Of an annotated video every frame is looked at and shown, with its sound; otherwise, and for crops, --fps counts.
     """
+    from ops.content import file_md5
     from ops.stages import detect_files
     from ops.stages.detections import Wishes, thresholds_of
-    from ops.store import file_md5
     from resources.mask_detectors import OnnxMaskDetector, shipped
 
     if (output is None) == (out is None):
@@ -63,6 +63,7 @@ def detect(
         },
         workers=workers,
         as_json=as_json,
+        models={onnx: wishes.detector},
     )
 
 

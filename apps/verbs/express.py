@@ -95,6 +95,7 @@ def express(
         },
         workers=several,
         as_json=as_json,
+        models=kit.files(),
     )
 
 

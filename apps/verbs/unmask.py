@@ -60,4 +60,5 @@ def unmask(
         },
         workers=workers,
         as_json=as_json,
+        models=unmasker.files(),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 ONE_KIND = 0.9
 SAMPLE = 200
 """Rows that a check which opens pictures looks at, evenly spread."""
+
+
+def verdict(check: str, wrong: Sequence[str], *, passed: bool = True, **told: Any) -> dg.AssetCheckResult:
+    """Return a check's result: it passes where nothing is wrong, and tells how much is, and the first three.
+
+    Args:
+        check: its name.
+        wrong: what it found.
+        passed: False where it does not pass all the same.
+        told: further metadata.
+    """
+    metadata = {**told, "wrong": len(wrong), "first": "; ".join(wrong[:3])}
+    return dg.AssetCheckResult(check_name=check, passed=passed and not wrong, metadata=metadata)
 
 
 def no_leak(written: "Sequence[Written]") -> dg.AssetCheckResult:
@@ -34,16 +47,13 @@ def no_leak(written: "Sequence[Written]") -> dg.AssetCheckResult:
     drawn = [one.origin == SYNTHETIC for one in written]
     pairs = [(i, j, why) for i, j, why in pairs if why != SAME_LOOK or not (drawn[i] and drawn[j])]
     first = [f"{written[i].path} and {written[j].path}: {why}" for i, j, why in pairs]
-    return dg.AssetCheckResult(
-        check_name="no_leak",
-        passed=not (pairs or made or unknown),
-        metadata={
-            "looked_at": len(written),
-            "leaks": len(pairs),
-            "made_up_and_held_out": len(made),
-            "unknown": len(unknown),
-            "first": "; ".join([*first, *made, *unknown][:3]),
-        },
+    return verdict(
+        "no_leak",
+        [*first, *made, *unknown],
+        looked_at=len(written),
+        leaks=len(pairs),
+        made_up_and_held_out=len(made),
+        unknown=len(unknown),
     )
 
 
@@ -62,15 +72,7 @@ def outside_untouched(dataset: Dataset, data: Path, *, max_pixels: int) -> dg.As
         same = before.shape == after.shape and alpha.shape == after.shape[:2]
         if not same or changed_outside(before, after, alpha):
             touched.add(known["output"])
-    return dg.AssetCheckResult(
-        check_name="outside_untouched",
-        passed=not touched,
-        metadata={
-            "looked_at": len(pictures),
-            "touched": len(touched),
-            "first": ", ".join(sorted(touched)[:3]),
-        },
-    )
+    return verdict("outside_untouched", sorted(touched), looked_at=len(pictures))
 
 
 def variety(dataset: Dataset) -> dg.AssetCheckResult:

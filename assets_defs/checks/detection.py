@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets_defs.checks.common import verdict
 from ops.masking import LABELS
 from ops.store import DONE, Dataset
 
@@ -19,11 +20,7 @@ def boxes_inside(dataset: Dataset) -> dg.AssetCheckResult:
     across = (boxes["x1"] >= 0) & (boxes["x1"] < boxes["x2"]) & (boxes["x2"] <= boxes["width"])
     down = (boxes["y1"] >= 0) & (boxes["y1"] < boxes["y2"]) & (boxes["y2"] <= boxes["height"])
     wrong = boxes[~(across & down & boxes["label"].isin(LABELS))]
-    return dg.AssetCheckResult(
-        check_name="boxes_inside",
-        passed=wrong.empty,
-        metadata={"boxes": len(boxes), "wrong": len(wrong), "first": ", ".join(wrong["picture"][:3])},
-    )
+    return verdict("boxes_inside", list(wrong["picture"]), boxes=len(boxes))
 
 
 def class_counts(dataset: Dataset) -> dg.AssetCheckResult:
@@ -69,11 +66,7 @@ def scores_in_range(dataset: Dataset) -> dg.AssetCheckResult:
     down = (rows["y1"] >= 0) & (rows["y1"] < rows["y2"]) & (rows["y2"] <= rows["height"])
     sure = (rows["score"] >= rows["threshold"]) & (rows["score"] <= 1)
     wrong = rows[~(across & down & sure & rows["label"].isin(LABELS))]
-    return dg.AssetCheckResult(
-        check_name="scores_in_range",
-        passed=wrong.empty,
-        metadata={"boxes": len(rows), "wrong": len(wrong), "first": ", ".join(wrong["source"][:3])},
-    )
+    return verdict("scores_in_range", list(wrong["source"]), boxes=len(rows))
 
 
 def rate_drift(rates: Mapping[str, float], before: Mapping[str, float]) -> dg.AssetCheckResult:
@@ -112,16 +105,13 @@ def loads_and_predicts(dataset: Dataset, split: Path, *, max_pixels: int) -> dg.
     ]
     boxes = {format: sum(len(see(pixels).boxes) for pixels in pictures) for format, see in detectors.items()}
     apart = export.deviation(export.load_network(dataset.folder / WEIGHTS), runs["fp32"], pictures, side)
-    return dg.AssetCheckResult(
-        check_name="loads_and_predicts",
-        passed=not wrong and all(boxes.values()) and apart <= export.SAME,
-        metadata={
-            "pictures": len(pictures),
-            **{f"boxes_{format}": count for format, count in boxes.items()},
-            "onnx_from_weights": apart,
-            "wrong": len(wrong),
-            "first": "; ".join(wrong[:3]),
-        },
+    return verdict(
+        "loads_and_predicts",
+        wrong,
+        passed=all(boxes.values()) and apart <= export.SAME,
+        pictures=len(pictures),
+        **{f"boxes_{format}": count for format, count in boxes.items()},
+        onnx_from_weights=apart,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import numpy as np
 
-from assets_defs.checks.common import spread
+from assets_defs.checks.common import spread, verdict
 from ops.store import DONE, Dataset, rows_of
 
 if TYPE_CHECKING:
@@ -44,18 +44,8 @@ def same_person(
         before, after = (embed(images.read(path, max_pixels=max_pixels), mesh) for path in both)
         alike[one["output"]] = min(float(before @ after), alike[one["output"]])
     other = sorted(name for name, cosine in alike.items() if not cosine >= floor)
-    return dg.AssetCheckResult(
-        check_name="same_person",
-        passed=not other,
-        metadata={
-            "edited": len(rows),
-            "looked_at": len(photographs),
-            "lowest": float(min(alike.values(), default=1.0)),
-            "floor": floor,
-            "another": len(other),
-            "first": ", ".join(other[:3]),
-        },
-    )
+    lowest = float(min(alike.values(), default=1.0))
+    return verdict("same_person", other, edited=len(rows), looked_at=len(photographs), lowest=lowest, floor=floor)
 
 
 def regions_whole(dataset: Dataset, data: Path, *, max_pixels: int) -> dg.AssetCheckResult:
@@ -77,11 +67,7 @@ def regions_whole(dataset: Dataset, data: Path, *, max_pixels: int) -> dg.AssetC
         fits = sizes == {pixels.shape[:2]} and not any((alpha & beside).any() for alpha in alphas)
         if not fits or np.sum(alphas, axis=0).max() > 1 or not np.isfinite(measures).all():
             wrong.append(known["source"])
-    return dg.AssetCheckResult(
-        check_name="regions_whole",
-        passed=not wrong,
-        metadata={"looked_at": len(rows), "wrong": len(wrong), "first": ", ".join(wrong[:3])},
-    )
+    return verdict("regions_whole", wrong, looked_at=len(rows))
 
 
 def ways_agree(dataset: Dataset) -> dg.AssetCheckResult:

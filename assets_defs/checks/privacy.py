@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 
-from assets_defs.checks.common import spread
+from assets_defs.checks.common import spread, verdict
 from ops.store import DONE, Dataset, rows_of
 
 
@@ -25,25 +25,16 @@ def fail_closed(dataset: Dataset, faces: Dataset, data: Path, *, max_pixels: int
         made = rows_of(group)
         wrong += faults(dataset.folder, data, made, known.get(made[0]["picture"], []), max_pixels=max_pixels)
     refused = int(rows.loc[rows["status"] != DONE, "picture"].nunique())
-    return dg.AssetCheckResult(
-        check_name="fail_closed",
-        passed=not wrong,
-        metadata={
-            "pictures": int(done["output"].nunique()),
-            "faces": len(done),
-            "refused": refused,
-            "wrong": len(wrong),
-            "first": "; ".join(wrong[:3]),
-        },
-    )
+    pictures = int(done["output"].nunique())
+    return verdict("fail_closed", wrong, pictures=pictures, faces=len(done), refused=refused)
 
 
 def queries_apart(dataset: Dataset, data: Path, *, max_pixels: int) -> dg.AssetCheckResult:
     """Pass when nobody is asked about with a picture of the gallery, nor with the photograph that stands there."""
     from ops import images
+    from ops.content import file_md5
     from ops.detection.likeness import look_at
     from ops.reidentification.trials import CROSS, one_photograph
-    from ops.store import file_md5
 
     trials = pd.read_csv(dataset.folder / "trials.csv", dtype=str, keep_default_na=False)
     content = {name: file_md5(data / name) for name in {*trials["database"], *trials["query"]} - {""}}
@@ -56,11 +47,7 @@ def queries_apart(dataset: Dataset, data: Path, *, max_pixels: int) -> dg.AssetC
         both = [images.read(data / pair[role], max_pixels=max_pixels) for role in ("database", "query")]
         if one_photograph(*([look_at(pixels)[0]] for pixels in both), stricter=True):
             wrong.append(pair["query"])
-    return dg.AssetCheckResult(
-        check_name="queries_apart",
-        passed=not wrong,
-        metadata={"pairs": len(asked), "looked_at": len(pairs), "wrong": len(wrong), "first": ", ".join(wrong[:3])},
-    )
+    return verdict("queries_apart", wrong, pairs=len(asked), looked_at=len(pairs))
 
 
 def leak_rate(dataset: Dataset) -> dg.AssetCheckResult:

@@ -1,6 +1,7 @@
 """Settings of the unmasking group."""
 
 from functools import partial
+from typing import Any
 
 import dagster as dg
 
@@ -24,47 +25,43 @@ class UnmaskingPairsConfig(dg.Config):
     seed: int = _pairs("seed", "another seed, other masks and split")
 
 
+def _training(asset: str) -> Any:
+    """Return the settings that the trainings of both networks have, with the defaults of one of them."""
+    own = partial(setting, asset)
+
+    class TrainingConfig(dg.Config):
+        size: int = own("size", "side of a square in pixels", ge=32, multiple_of=16)
+        widths: list[int] = own("widths", "channels of each resolution; empty: the network's own")
+        epochs: int = own("epochs", "passes over all squares", ge=1)
+        batch: int = own("batch", "squares a step", ge=1)
+        lr: float = own("lr", "learning rate after warming up", gt=0)
+        warmup: float = own("warmup", "share of all steps until it is reached", ge=0, le=1)
+        clip: float = own("clip", "greatest norm of a step's gradients", gt=0)
+        average: float = own("average", "share of the averaged weights that stays", ge=0, lt=1)
+        keep: str = own("keep", "best epoch by validation, or last")
+        every: int = own("every", "of so many epochs one has its weights put away", ge=0)
+        precision: str = own("precision", "auto, float32 or bfloat16")
+        seed: int = own("seed", "of everything drawn")
+        start: str = own("start", "path of the weights.pt of a training to go on from; empty: drawn")
+
+    return TrainingConfig
+
+
 _segmenter = partial(setting, "mask_segmenter")
 
 
-class MaskSegmenterConfig(dg.Config):
+class MaskSegmenterConfig(_training("mask_segmenter")):  # type: ignore[misc]
     """Settings of ``mask_segmenter``."""
 
-    size: int = _segmenter("size", "side of a square in pixels", ge=32, multiple_of=16)
-    widths: list[int] = _segmenter("widths", "channels of each resolution; empty: the network's own")
-    epochs: int = _segmenter("epochs", "passes over all squares", ge=1)
-    batch: int = _segmenter("batch", "squares a step", ge=1)
-    lr: float = _segmenter("lr", "learning rate after warming up", gt=0)
-    warmup: float = _segmenter("warmup", "share of all steps until it is reached", ge=0, le=1)
-    clip: float = _segmenter("clip", "greatest norm of a step's gradients", gt=0)
-    average: float = _segmenter("average", "share of the averaged weights that stays", ge=0, lt=1)
-    keep: str = _segmenter("keep", "best epoch by validation, or last")
-    every: int = _segmenter("every", "of so many epochs one has its weights put away", ge=0)
-    precision: str = _segmenter("precision", "auto, float32 or bfloat16")
-    seed: int = _segmenter("seed", "of everything drawn")
-    start: str = _segmenter("start", "path of the weights.pt of a training to go on from; empty: drawn")
     even: float = _segmenter("even", "how far rare states of masks are brought up to the most frequent", ge=0, le=1)
 
 
 _completer = partial(setting, "face_completer")
 
 
-class FaceCompleterConfig(dg.Config):
+class FaceCompleterConfig(_training("face_completer")):  # type: ignore[misc]
     """Settings of ``face_completer``."""
 
-    size: int = _completer("size", "side of a square in pixels", ge=32, multiple_of=16)
-    widths: list[int] = _completer("widths", "channels of each resolution; empty: the network's own")
-    epochs: int = _completer("epochs", "passes over all squares", ge=1)
-    batch: int = _completer("batch", "squares a step", ge=1)
-    lr: float = _completer("lr", "learning rate after warming up", gt=0)
-    warmup: float = _completer("warmup", "share of all steps until it is reached", ge=0, le=1)
-    clip: float = _completer("clip", "greatest norm of a step's gradients", gt=0)
-    average: float = _completer("average", "share of the averaged weights that stays", ge=0, lt=1)
-    keep: str = _completer("keep", "best epoch by validation, or last")
-    every: int = _completer("every", "of so many epochs one has its weights put away", ge=0)
-    precision: str = _completer("precision", "auto, float32 or bfloat16")
-    seed: int = _completer("seed", "of everything drawn")
-    start: str = _completer("start", "path of the weights.pt of a training to go on from; empty: drawn")
     perceptual: str = _completer("perceptual", "auto, lpips_alex, yolo11n_pose or none: compares looks")
     adversary: int = _completer("adversary", "discriminators' first channels", ge=1)
     pixels: float = _completer("pixels", "what differences of pixels count", ge=0)

@@ -11,8 +11,8 @@ import numpy as np
 
 from ops.anonymising.flame_file import CONTOUR, JOINTS, Flame, Landmarks, read_flame
 from ops.anonymising.shape import PosedMesh, ShapeError, check_mesh
+from ops.content import file_md5
 from ops.geometry import points68, pose_of
-from ops.store import file_md5
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +93,11 @@ class FlameShape:
 
     def versions(self) -> tuple[str, ...]:
         """Return its name and the files' hashes."""
-        return (self.name, *(file_md5(path) for path in (self.model, *self.landmarks)))
+        return (self.name, *self._hashes.values())
+
+    def files(self) -> dict[Path, str]:
+        """Return the files with the hashes that they have when they are first asked for."""
+        return self._hashes
 
     def fit(self, face: Face, pixels: Picture) -> PosedMesh:
         """Return the head fitted to the 68 points of the face's mesh; the picture is not looked at.
@@ -127,6 +131,10 @@ class FlameShape:
                 "error": [found.error],
             },
         )
+
+    @cached_property
+    def _hashes(self) -> dict[Path, str]:
+        return {path: file_md5(path) for path in (self.model, *self.landmarks)}
 
     @cached_property
     def _opened(self) -> tuple[Flame, Floats]:

@@ -10,6 +10,8 @@ from ops.anonymising.shape import PosedMesh, check_mesh
 from ops.geometry import canonical_mesh, pose_of, rigid, similarity, transformed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ops.records import Face, Picture
 
 
@@ -25,6 +27,10 @@ class MeshShape:
     def versions(self) -> tuple[str, ...]:
         """Return its name."""
         return (self.name,)
+
+    def files(self) -> dict[Path, str]:
+        """Return none: nothing is opened."""
+        return {}
 
     def fit(self, face: Face, pixels: Picture) -> PosedMesh:
         """Return the face's mesh; the picture is not looked at.

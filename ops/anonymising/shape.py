@@ -10,6 +10,9 @@ import numpy as np
 from ops.records import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from ops.records import Face, Floats, Picture, Pose
@@ -54,6 +57,10 @@ class FaceShape(Protocol):
 
     def versions(self) -> tuple[str, ...]:
         """Return what decides about the result: the name, and the hashes of files that it is made with."""
+        ...
+
+    def files(self) -> Mapping[Path, str]:
+        """Return the files that it opens, with their hashes."""
         ...
 
     def fit(self, face: Face, pixels: Picture) -> PosedMesh:

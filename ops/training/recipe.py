@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from ops.training.completer import Weights
 from ops.training.loop import Schedule
@@ -13,22 +13,15 @@ STEP, LEAST = 16, 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How to train a network.
+class Recipe(Schedule):
+    """How to train a network: besides the schedule, what, from where, and what is kept.
 
     Attributes:
         size: side of a square in pixels.
         widths: channels of each resolution; none for the network's own.
-        epochs: passes over all items.
-        batch: items a step.
-        lr: learning rate after warming up.
-        warmup: share of all steps until it is reached.
-        clip: greatest norm of a step's gradients.
-        average: share of the averaged weights that stays at each step.
         keep: ``best`` of the epochs by validation, or ``last``.
         every: of so many epochs one has its weights put away as well; 0 for none.
         precision: ``float32``, ``bfloat16``, or ``auto``: the latter where CPU or GPU compute in it.
-        seed: of everything drawn.
         start: path of the ``weights.pt`` of a training to go on from; empty for weights that the seed draws.
     """
 
@@ -36,14 +29,9 @@ class Recipe:
     widths: tuple[int, ...] = ()
     epochs: int = 20
     batch: int = 16
-    lr: float = 1e-3
-    warmup: float = 0.03
-    clip: float = 1.0
-    average: float = 0.998
     keep: str = "best"
     every: int = 0
     precision: str = "auto"
-    seed: int = 0
     start: str = ""
 
     def __post_init__(self) -> None:
@@ -53,11 +41,6 @@ class Recipe:
         step = max(STEP, 2 ** len(self.widths))
         if self.size % step or self.size < LEAST:
             raise ValueError(f"size is {self.size}; use a multiple of {step} from {max(step, LEAST)} on")
-
-    @property
-    def schedule(self) -> Schedule:
-        """How long and how fast."""
-        return Schedule(**{field.name: getattr(self, field.name) for field in fields(Schedule)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +63,8 @@ class SegmenterRecipe(Recipe):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompleterRecipe(Recipe):
-    """How to train a completer: besides, what each part of its loss counts; see ``ops.training.completer.Weights``.
+class CompleterRecipe(Recipe, Weights):
+    """How to train a completer: besides, what each part of its loss counts.
 
     Attributes:
         adversary: channels of the discriminators' first convolution.
@@ -89,16 +72,4 @@ class CompleterRecipe(Recipe):
 
     epochs: int = 30
     keep: str = "last"
-    pixels: float = 6.0
-    structure: float = 1.0
-    features: float = 0.3
-    whole: float = 0.05
-    close: float = 0.05
-    whole_from: float = 0.2
-    close_from: float = 0.4
     adversary: int = 32
-
-    @property
-    def weights(self) -> Weights:
-        """Of the losses."""
-        return Weights(**{field.name: getattr(self, field.name) for field in fields(Weights)})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ops.store import write_atomic
+from ops.files import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -50,14 +50,9 @@ class Track(Protocol):
         """
 
 
-@contextmanager
-def working(scratch: Path, fingerprint: str, *, fresh: bool) -> Iterator[None]:
-    """Keep the working folder of a training until it succeeds, and no longer; a fresh one forgets what was begun."""
-    work = scratch / fingerprint
-    if fresh:
-        shutil.rmtree(work, ignore_errors=True)
-    yield
-    shutil.rmtree(work, ignore_errors=True)
+def forget(scratch: Path, fingerprint: str) -> None:
+    """Remove the working folder of a training, and the folder that it is in when nothing else is there."""
+    shutil.rmtree(scratch / fingerprint, ignore_errors=True)
     with suppress(OSError):
         scratch.rmdir()
 

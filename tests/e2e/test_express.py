@@ -1,8 +1,10 @@
 """Expressions as users edit them: the assets through Dagster, and ``maskline express``."""
 
 import json
+import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -13,14 +15,18 @@ import pytest
 from assets_defs.expression import expression_edits, expression_regions
 from assets_defs.faces import face_geometry, frames
 from assets_defs.resources import Compute, Models, Workspace
+from model_assets.registry import fetch
 from ops import images
+from ops.content import directory_md5
 from ops.faces import find_faces
 from ops.sample import portraits
-from ops.store import Dataset, directory_md5, rows_of
+from ops.store import Dataset, rows_of
 from resources.models import FaceModels
 from tests.closed_eyes import shut
+from tests.colour_networks import colour_embedder
 
 ROOT = Path(__file__).resolve().parents[2]
+MADE = ("frames", "face_geometry", "expression_regions", "expression_edits")
 pytestmark = pytest.mark.slow
 
 
@@ -42,19 +48,35 @@ def data(tmp_path_factory):
     return data
 
 
-def test_the_assets_tell_what_is_needed_edit_it_and_prove_it(data):
+REGIONS = {"blendshapes": "none"}
+EDITS = {"states": "mesh", "identity": "dlib_resnet", "floor": 0.9}
+
+
+def make(data: Path, *names: str, regions: dict = REGIONS, edits: dict = EDITS) -> dg.ExecuteInProcessResult:
     resources = {"workspace": Workspace(data=str(data)), "models": Models(device="cpu"), "compute": Compute(workers=1)}
-    settings = {"expression_regions": {"config": {"blendshapes": "none"}}}
-    settings["expression_edits"] = {"config": {"states": "mesh", "identity": "dlib_resnet", "floor": 0.9}}
+    settings = {name: {"config": wishes} for name, wishes in zip(MADE[2:], (regions, edits), strict=True)}
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("source", ["home"])
-        result = dg.materialize(
+        return dg.materialize(
             [frames, face_geometry, expression_regions, expression_edits],
+            selection=names,
             partition_key="home",
             instance=instance,
             resources=resources,
-            run_config={"ops": settings, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            run_config={
+                "ops": {name: settings[name] for name in names if name in settings},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            raise_on_error=False,
         )
+
+
+@pytest.fixture(scope="module")
+def result(data):
+    return make(data, *MADE)
+
+
+def test_the_assets_tell_what_is_needed_edit_it_and_prove_it(data, result):
     assert result.success
     (event,) = result.asset_materializations_for_node("expression_edits")
     found = [one for one in result.get_asset_check_evaluations() if one.asset_key.path == ["expression_edits"]]
@@ -71,6 +93,25 @@ def test_the_assets_tell_what_is_needed_edit_it_and_prove_it(data):
     assert alike.metadata["looked_at"].value == 2 and alike.metadata["lowest"].value >= 0.9
     assert event.tags["dagster/data_version"] == directory_md5(made.folder)
     assert event.metadata["sheet"].value.startswith("![contact sheet](data:image/jpeg")
+
+
+def test_the_assets_notice_that_a_model_is_exchanged_under_way(data, result, tmp_path, monkeypatch):
+    for name in ("iris", "face_mesh"):
+        shutil.copy(fetch(name), tmp_path)
+    judge, iris = colour_embedder(tmp_path / "identity.onnx"), tmp_path / "iris_landmark.tflite"
+    other = colour_embedder(tmp_path / "other.onnx", "GlobalMaxPool")
+    wishes = {"edits": EDITS | {"identity": str(judge)}, "regions": REGIONS | {"min_face_px": 20}}
+    for asset, model in (("expression_edits", judge), ("expression_regions", iris)):
+        monkeypatch.setattr("assets_defs.expression.progress", partial(exchanging, model, other))
+        with monkeypatch.context() as elsewhere:
+            if model is iris:
+                elsewhere.setenv("MASKLINE_MODELS", str(tmp_path))
+            failed = make(data, asset, **wishes)
+        assert f"{model} was exchanged" in failed.failure_data_for_node(asset).error.cause.message
+
+
+def exchanging(model: Path, other: Path, title: str):
+    return lambda made, total: shutil.copy(other, model)
 
 
 def test_a_folder_is_edited_by_one_command(data, tmp_path):

@@ -10,11 +10,13 @@ import pytest
 
 from assets_defs.resources import Compute, Models, Tracking, Workspace
 from ops import images
+from ops.content import directory_md5
+from ops.pinned import ChangedModel
 from ops.reidentification.scenarios import FACE, GUISES, MASK_ONLY, OVERLAY, SCENARIOS
 from ops.sample import portraits
 from ops.stages.reidentification_report import METRICS, PLOTS, SHEET
-from ops.store import directory_md5
 from orchestration.materialize import run
+from tests.colour_networks import colour_embedder
 
 pytestmark = pytest.mark.slow
 PEOPLE = ("ann", "bob")
@@ -144,6 +146,16 @@ def test_a_picture_of_the_gallery_that_is_asked_about_blocks(place, report):
     assert not queries_apart(Dataset(folder), data, max_pixels=10**8).passed
     path.write_text(kept)
     assert queries_apart(Dataset(folder), data, max_pixels=10**8).passed
+
+
+def test_an_embedding_network_that_is_exchanged_under_way_is_noticed(place, report, tmp_path, monkeypatch):
+    _, instance, resources = place
+    judge = colour_embedder(tmp_path / "identity.onnx")
+    monkeypatch.setattr("assets_defs.privacy.progress", lambda title: lambda made, total: judge.write_bytes(b"another"))
+    result = run(instance, resources, "reidentification_report", "", {"identity": str(judge)})
+    assert not result.success
+    cause = result.failure_data_for_node("reidentification_report").error.cause
+    assert cause.cls_name == ChangedModel.__name__ and f"{judge} was exchanged" in cause.message
 
 
 def test_without_an_embedding_nothing_is_claimed(place, report):

@@ -10,10 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from ops.stages.detector import CARD, COLUMNS, ONNX, WEIGHTS
-from ops.store import Dataset
+from ops.stages.detector import CARD, COLUMNS, ONNX, WEIGHTS, make, plan
+from ops.store import Dataset, DatasetBusy
 from ops.training.detector import ENDED, Recipe, epochs_of, newest
 from ops.training.search import search
+from resources.compute import Local
+from resources.start_weights import Start
 from resources.tracking import CHALLENGER, Tracking, local_uri
 from tests.tiny_split import make_split
 
@@ -85,6 +87,17 @@ def test_a_killed_training_goes_on_and_every_epoch_is_logged_once(split, tmp_pat
     rows = Dataset(folder, COLUMNS).read()
     assert set(rows["output"]) == {path.name for path in store.artifact(run.run_id, CARD).parent.iterdir()}
     assert not list(split.rglob("*.cache"))
+
+
+def test_a_fresh_training_leaves_the_one_that_is_under_way_alone(split, tmp_path):
+    recipe, start, dataset = Recipe(image_size=64), Start("none", None, ""), Dataset(tmp_path / "detector", COLUMNS)
+    begun = tmp_path / "training" / plan(split, recipe, start)[0].fingerprint / "last.pt"
+    begun.parent.mkdir(parents=True)
+    begun.write_bytes(b"of the other")
+    how = {"device": "cpu", "track": open_book, "mapper": Local(1), "fresh": True}
+    with dataset.lock(), pytest.raises(DatasetBusy):
+        make(dataset, split, tmp_path / "training", recipe, start, **how)
+    assert begun.read_bytes() == b"of the other"
 
 
 @contextmanager

@@ -15,9 +15,10 @@ import torch
 
 from assets_defs.checks.unmasking import runs_as_trained
 from ops import images
+from ops.content import file_md5
 from ops.stages import completer, segmenter
 from ops.stages.networks import BEST, COLUMNS, CURVES, EPOCHS, SHEET, UNPROVEN, WEIGHTS, deviation, load, make, plan
-from ops.store import Dataset, file_md5
+from ops.store import Dataset, DatasetBusy
 from ops.training.onnx_files import to_onnx
 from ops.training.recipe import CompleterRecipe, SegmenterRecipe
 from ops.training.tasks import Task, evened, read_pairs
@@ -137,7 +138,8 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from ops.store import Dataset, file_md5
+from ops.content import file_md5
+from ops.store import Dataset
 from resources.tracking import TrackedRun
 from tests.unit import test_networks
 log = TrackedRun.epoch
@@ -201,6 +203,17 @@ def test_a_training_goes_on_from_another_ones_weights(made, pairs, tmp_path, nam
     ):
         with pytest.raises(ValueError, match="can't be started from"):
             make(dataset, read_pairs(pairs), tmp_path / "training", task(start=str(wrong)), **train_of)
+
+
+def test_a_fresh_training_leaves_the_one_that_is_under_way_alone(pairs, tmp_path):
+    task, told, dataset = segment(), read_pairs(pairs), Dataset(tmp_path / "segmenter", segmenter.COLUMNS)
+    begun = tmp_path / "training" / plan(task, told)[0].fingerprint / BEST
+    begun.parent.mkdir(parents=True)
+    begun.write_bytes(b"of the other")
+    how = {"device": "cpu", "track": unrecorded, "mapper": Local(1), "fresh": True}
+    with dataset.lock(), pytest.raises(DatasetBusy):
+        make(dataset, told, tmp_path / "training", task, **how)
+    assert begun.read_bytes() == b"of the other"
 
 
 def test_rare_states_are_seen_more_often():
