@@ -21,7 +21,9 @@ FOLDERS = ("PWD", "OLDPWD")
 
 _WORDS = r"[\w-]*(?:token|secret|passw|pwd|credential|signature|api_?-?key|access_?-?key)[\w-]*"
 _SECRET = re.compile(_WORDS, re.IGNORECASE)
-_LOGIN = re.compile(r"(?<=://)[^\s/?#'\"<>]+@")
+_LOGIN = re.compile(r"(?<=:/)(/?)[^\s/?#'\"<>]+@")
+"""Of a URL, even one that was taken for a path, and so lost a slash."""
+
 _TOLD = re.compile(rf"(?<![\w-])({_WORDS}(?:\s*=\s*|['\"]\s*:\s*)['\"]?)[^\s&'\"]+", re.IGNORECASE)
 _HEADER = re.compile(r"\b(basic|bearer) +[\w+/.~-]{6,}=*", re.IGNORECASE)
 
@@ -38,7 +40,7 @@ def redacted(text: str) -> str:
     known = (value for name, value in os.environ.items() if _is_secret(name) and len(value) >= SHORTEST)
     for value in sorted(known, key=len, reverse=True):
         text = text.replace(value, HIDDEN)
-    for pattern, shown in ((_LOGIN, f"{HIDDEN}@"), (_TOLD, rf"\1{HIDDEN}"), (_HEADER, rf"\1 {HIDDEN}")):
+    for pattern, shown in ((_LOGIN, rf"\1{HIDDEN}@"), (_TOLD, rf"\1{HIDDEN}"), (_HEADER, rf"\1 {HIDDEN}")):
         text = pattern.sub(shown, text)
     return text
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from model_assets.registry import fetch
 from ops.faces import PRESENCE, Landmarks
-from resources.devices import onnx_providers, resolve_device
+from resources.devices import resolve_device
 from resources.litert import TfLite
+from resources.onnx_sessions import open_session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,9 +140,7 @@ class Landmarks98:
     side = 64
 
     def __init__(self, device: str = "auto") -> None:
-        import onnxruntime
-
-        self._model = onnxruntime.InferenceSession(str(fetch("landmarks_98")), providers=onnx_providers(device))
+        self._model = open_session(fetch("landmarks_98"), device)
 
     def landmarks(self, pixels: Picture, detection: Detection) -> Landmarks | None:
         """Return ``(98, 2)`` pixels."""

@@ -68,7 +68,7 @@ def _label(source: Source) -> str:
 
     if isinstance(source, Pypi):
         return f"package {source.package}=={source.version}"
-    return "MASKLINE_MIRROR" if isinstance(source, Mirror) else urllib.parse.urlsplit(source.url).netloc
+    return "MASKLINE_MIRROR" if isinstance(source, Mirror) else urllib.parse.urlsplit(source.url).hostname or ""
 
 
 def _has(source: Source, model: Model, mirror: str | None, online: bool) -> tuple[bool, str]:

@@ -28,6 +28,7 @@ EXTRAS = {
     "ray": "work spread over a cluster",
     "s3": "outputs and remotes in object stores",
     "heic": "pictures of phones",
+    "gpu": "ONNX networks on a GPU",
 }
 
 

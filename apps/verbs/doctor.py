@@ -32,7 +32,10 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Tell what is missing and how to get it; exit 1 when it is something that everybody needs."""
-    found = list(findings(project, data or project / "data", online))
+    found = [
+        each._replace(found=tellable(each.found), remedy=tellable(each.remedy))
+        for each in findings(project, data or project / "data", online)
+    ]
     well = all(finding.state != WRONG for finding in found)
     if as_json:
         print(json.dumps({"well": well, "findings": [finding._asdict() for finding in found]}))
@@ -76,7 +79,7 @@ def _show(found: list[Finding]) -> None:
     for finding in found:
         words = [finding.area if finding.area != area else "", finding.name]
         state = Text(finding.state, style=COLOURS[finding.state])
-        table.add_row(*map(Text, words), state, Text(tellable(finding.found)))
+        table.add_row(*map(Text, words), state, Text(finding.found))
         area = finding.area
     console = Console()
     console.print(table)
@@ -86,6 +89,6 @@ def _show(found: list[Finding]) -> None:
         if todo:
             console.print(Text(title, style=COLOURS[kind]))
         for each in todo:
-            console.print(Text(tellable(f"  {each.name}: {each.remedy}")), soft_wrap=True)
+            console.print(Text(f"  {each.name}: {each.remedy}"), soft_wrap=True)
     if all(finding.state != WRONG for finding in found):
         console.print(Text("Everything that is needed is there.", style=COLOURS[OK]))

@@ -9,7 +9,8 @@ import numpy as np
 
 from model_assets.registry import fetch
 from ops.records import Box, Detection
-from resources.devices import onnx_providers, resolve_device
+from resources.devices import resolve_device
+from resources.onnx_sessions import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +70,7 @@ class Rfb:
     """
 
     def __init__(self, name: str, device: str = "auto", threshold: float = 0.5) -> None:
-        self._model = _session(name, device)
+        self._model = open_session(fetch(name), device, threads=1)
         self._size = tuple(self._model.get_inputs()[0].shape[:1:-1])
         self._threshold = threshold
 
@@ -89,7 +90,7 @@ class RfbNms:
     """An RFB detector whose graph does non-maximum suppression by itself."""
 
     def __init__(self, device: str = "auto", threshold: float = 0.5) -> None:
-        self._model = _session("rfb_nms", device)
+        self._model = open_session(fetch("rfb_nms"), device, threads=1)
         self._size = tuple(self._model.get_inputs()[0].shape[:1:-1])
         self._threshold = threshold
 
@@ -156,15 +157,6 @@ class Res10:
         return _sorted(
             Detection(Box(*map(float, row[3:7] * scale)), float(row[2])) for row in rows if row[2] >= self._threshold
         )
-
-
-def _session(name: str, device: str):  # type: ignore[no-untyped-def]
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(fetch(name)), options, providers=onnx_providers(device))
 
 
 def _normalised(pixels: Picture, size: tuple[int, ...]) -> np.ndarray:

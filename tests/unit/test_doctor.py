@@ -145,6 +145,24 @@ def test_the_checkout_and_another_folder(tmp_path):
     assert found["DVC remote"].found == "store"
 
 
+@pytest.mark.parametrize("how", [[], ["--json"]])
+def test_no_secret_is_told(tmp_path, monkeypatch, how):
+    monkeypatch.setenv("STORE_TOKEN", "open-sesame")
+    monkeypatch.setenv("MASKLINE_MODELS", str(tmp_path / "open-sesame"))
+    data = Path("s3://ann:open-barley@store/data")
+    done = CliRunner().invoke(app, ["doctor", "--project", str(tmp_path), "--data", str(data), *how])
+    assert "open-sesame" not in done.stdout and "open-barley" not in done.stdout and "***@store" in done.stdout
+
+
+def test_a_models_home_is_told_without_its_login(tmp_path):
+    entries = yaml.safe_load((ROOT / "model_assets" / "registry.yaml").read_text())
+    known = tmp_path / "registry.yaml"
+    home = {"url": "https://ann:open-sesame@models.example/face.tflite"}
+    known.write_text(yaml.safe_dump({"face_mesh": {**entries["face_mesh"], "sources": [home]}}))
+    (finding,) = models(Registry.load(known, tmp_path / "cache"), online=False)
+    assert "models.example: not asked" in finding.found and "open-sesame" not in finding.found
+
+
 def test_the_command_exits_by_what_everybody_needs(tmp_path, monkeypatch):
     told = CliRunner().invoke(app, ["doctor", "--project", str(tmp_path), "--json"])
     answer = json.loads(told.stdout)
