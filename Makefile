@@ -34,8 +34,8 @@ sample: .venv/made  ## data/raw/sample from public-domain portraits
 repro: .venv/made  ## everything under data/raw, by DVC: it calls the `python` that it finds in PATH
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
-test: .venv/made  ## every test
-	$(BIN)/python -m pytest
+test: .venv/made  ## every test; JOBS=2 processes, a file in each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
 
 check: .venv/made  ## style, types and the fast tests
 	$(BIN)/ruff check .

@@ -115,7 +115,7 @@ class Ray:
         wanted = {name: share for name, share in (("CPU", self.cpus), ("GPU", self.gpus)) if share}
         room = sum(int(min(node.get(name, 0) / share for name, share in wanted.items())) for node in nodes)
         if not room:
-            there = "; ".join(", ".join(f"{node.get(name, 0):g} {name}" for name in wanted) for node in nodes)
+            there = "; ".join(sorted(", ".join(f"{node.get(name, 0):g} {name}" for name in wanted) for node in nodes))
             asked = ", ".join(f"{share:g} {name}" for name, share in wanted.items())
             raise ValueError(f"a worker takes {asked}, and no node has as much: {there}")
         return min(self.workers or min(room, 1 + items // ITEMS_FOR_ANOTHER_PROCESS), batches)

@@ -23,8 +23,8 @@ import yaml
 
 from ops.detection.scenes import flat_names, place
 from ops.detection.split_files import label_file, linkable
+from ops.files import DRAFT, write_atomic
 from ops.masking import LABELS
-from ops.store import DRAFT, write_atomic
 from ops.training.precision import PRECISIONS, computed_in
 
 if TYPE_CHECKING:
@@ -265,7 +265,9 @@ def _trainer(work: Path, recipe: Recipe, device: str, on_epoch: OnEpoch, overrid
 
     bfloat16 = device == "cpu" and recipe.computed_in(device) == "bfloat16"
 
-    class Trainer(DetectionTrainer):
+    class Training(DetectionTrainer):
+        """Where a class is a ``Trainer`` by name, ultralytics imports Ray and every tracker that is installed."""
+
         bar: tqdm[Any]
 
         def _setup_train(self) -> None:
@@ -300,6 +302,6 @@ def _trainer(work: Path, recipe: Recipe, device: str, on_epoch: OnEpoch, overrid
             """Leave it: what was trained is scored by the project's own measure."""
             self.bar.close()
 
-    trainer = Trainer(overrides=dict(overrides))
+    trainer = Training(overrides=dict(overrides))
     trainer.callbacks = {}
     return trainer

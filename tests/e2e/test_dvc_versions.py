@@ -1,10 +1,8 @@
 """What runs in the UI made goes into DVC, and what DVC checks out is fresh in Dagster: in a copy of the project."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import boto3
@@ -12,35 +10,16 @@ import pytest
 import yaml
 from moto.server import ThreadedMotoServer
 
+from ops.content import directory_md5, file_md5
 from ops.sample import make_sample
-from ops.store import directory_md5
+from tests.project_copy import call, copy_code, copy_project, run
 
-ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
-PARTS = ["apps", "assets_defs", "garments", "model_assets", "ops", "orchestration", "resources"]
-FILES = ["dagster.yaml", "dvc.yaml", "params.yaml", "workspace.yaml", ".dvcignore", ".gitignore"]
 FACES = ["frames", "face_geometry", "masked_faces", "aligned_crops"]
 PICTURE = "grace_hopper/grace_hopper.jpg"
 KEYS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_DEFAULT_REGION": "us-east-1"}
 pytestmark = pytest.mark.slow
 
 LAUNCH = """
-import json, sys
-import dagster as dg
-from orchestration.definitions import defs
-from orchestration.home import home
-
-home()
-name, source, ops = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-with dg.DagsterInstance.get() as instance:
-    instance.add_dynamic_partitions("source", ["sample"])
-    job, run_config = defs.resolve_job_def(name), {"ops": ops, **quiet}
-    job.execute_in_process(instance=instance, partition_key=source or None, run_config=run_config)
-"""
-"""Launch a job with settings as the Launchpad does."""
-
-STATUS = """
 import json, sys
 import dagster as dg
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
@@ -50,37 +29,39 @@ from orchestration.freshness import latest
 from orchestration.home import home
 
 home()
+names, jobs, ops = (json.loads(text) for text in sys.argv[1:])
+quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 with dg.DagsterInstance.get() as instance:
+    if "faces" in jobs:
+        instance.add_dynamic_partitions("source", ["sample"])
+    for name in jobs:
+        job, key = defs.resolve_job_def(name), "sample" if name == "faces" else None
+        job.execute_in_process(instance=instance, partition_key=key, run_config={"ops": ops, **quiet})
     graph = defs.resolve_asset_graph()
     resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
-    status = {name: resolver.get_status(dg.AssetKey(name), "sample").value for name in sys.argv[1:]}
-    events = {name: latest(instance, name, "sample") for name in sys.argv[1:]}
+    status = {name: resolver.get_status(dg.AssetKey(name), "sample").value for name in names}
+    events = {name: latest(instance, name, "sample") for name in names}
     content = {name: event and event.tags["dagster/data_version"] for name, event in events.items()}
-    print(json.dumps({"status": status, "content": content, "runs": instance.get_runs_count()}))
+    print(json.dumps({"status": status, "content": content}))
 """
-"""Ask Dagster itself what it takes for fresh, and what it knows of the content."""
+"""Launch jobs with settings as the Launchpad does; ask Dagster itself then what is fresh, and what it knows of it."""
 
 
-def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    known = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
-    who = {f"GIT_{role}_{what}": "nobody@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    environment = {**known, **KEYS, **who, "PYTHONPATH": str(folder), "PATH": f"{BIN}:{os.environ['PATH']}"}
-    environment |= {"DVC_NO_ANALYTICS": "1", "PYTHONWARNINGS": "ignore"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+def launch(folder: Path, *jobs: str, ops: dict | None = None) -> subprocess.CompletedProcess[str]:
+    return call(folder, "python", "-c", LAUNCH, *(json.dumps(told) for told in (FACES, jobs, ops or {})))
 
 
-def run(folder: Path, *command: str) -> str:
-    done = call(folder, *command)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def launched(folder: Path, *jobs: str, ops: dict | None = None) -> dict:
+    """Tell what Dagster knows after jobs, or as it is."""
+    done = launch(folder, *jobs, ops=ops)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def launch(folder: Path, job: str, source: str = "", ops: dict | None = None) -> subprocess.CompletedProcess[str]:
-    return call(folder, "python", "-c", LAUNCH, job, source, json.dumps(ops or {}))
-
-
-def told(folder: Path) -> dict:
-    return json.loads(run(folder, "python", "-c", STATUS, *FACES).splitlines()[-1])
+def written(home: Path) -> dict[str, str]:
+    """Return every file of the instance proper, by hash."""
+    files = (path for path in home.rglob("*") if path.is_file() and "experiments" not in path.parts)
+    return {str(path): file_md5(path) for path in files}
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -91,10 +72,7 @@ def content(folder: Path) -> dict[str, str]:
 def project(tmp_path_factory) -> Path:
     """A copy with one picture, whose faces group was made by a run and recorded, and a commit in git."""
     folder = tmp_path_factory.mktemp("project")
-    for name in PARTS:
-        shutil.copytree(ROOT / name, folder / name)
-    for name in FILES:
-        shutil.copy(ROOT / name, folder / name)
+    copy_project(folder)
     params = folder / "params.yaml"
     params.write_text(params.read_text().replace("variants: 2 ", "variants: 1 "))
     make_sample(folder / "sample")
@@ -102,13 +80,8 @@ def project(tmp_path_factory) -> Path:
     target.parent.mkdir(parents=True)
     (folder / "sample" / PICTURE).rename(target)
     shutil.rmtree(folder / "sample")
-    run(folder, "git", "init", "-q")
-    run(folder, "dvc", "init", "-q")
     run(folder, "dvc", "add", "-q", "data/raw")
-    done = launch(folder, "faces", "sample")
-    assert done.returncode == 0, done.stderr
-    done = launch(folder, "record_versions")
-    assert done.returncode == 0, done.stderr
+    launched(folder, "faces", "record_versions")
     run(folder, "git", "add", ".")
     run(folder, "git", "commit", "-qm", "recorded")
     return folder
@@ -127,21 +100,17 @@ def test_what_a_run_made_is_recorded_as_dvc_would_have(project):
 
 def test_a_launchpad_override_is_refused_and_a_checkout_takes_it_back(project):
     before, lock = content(project), (project / "dvc.lock").read_text()
-    done = launch(project, "faces", "sample", {"masked_faces": {"config": {"variants": 2}}})
-    assert done.returncode == 0, done.stderr
+    known = launched(project, "faces", ops={"masked_faces": {"config": {"variants": 2}}})
     refused = launch(project, "record_versions")
     assert refused.returncode != 0
     assert "masked_faces [sample]: it was made with variants 2 and not 1" in refused.stderr
     assert (project / "dvc.lock").read_text() == lock
     run(project, "dvc", "checkout", "--allow-missing", "--force")
     assert content(project) == before
-    assert told(project)["content"]["masked_faces"] != directory_md5(project / "data" / "masked_faces" / "sample")
-    done = launch(project, "adopt_checkout")
-    assert done.returncode == 0, done.stderr
-    now = told(project)
+    assert known["content"]["masked_faces"] != directory_md5(project / "data" / "masked_faces" / "sample")
+    now = launched(project, "adopt_checkout", "record_versions")
     assert now["status"] == dict.fromkeys(FACES, "FRESH")
     assert now["content"] == {name: directory_md5(project / "data" / name / "sample") for name in FACES}
-    assert launch(project, "record_versions").returncode == 0
     assert (project / "dvc.lock").read_text() == lock
 
 
@@ -174,13 +143,14 @@ def test_a_clone_pulls_everything_and_dagster_takes_it_for_fresh(project, tmp_pa
     run(project, "dvc", "push", "-q", "-r", "shelf")
     clone = tmp_path / "clone"
     run(project, "git", "clone", "-q", str(project), str(clone))
+    copy_code(project, clone)
     run(clone, "dvc", "remote", "add", "--local", "shelf", str(tmp_path / "shelf"))
     run(clone, "dvc", "pull", "-q", "-r", "shelf", "--allow-missing")
     assert content(clone) == content(project)
-    assert told(clone)["status"] == dict.fromkeys(FACES, "MISSING")
+    assert launched(clone)["status"] == dict.fromkeys(FACES, "MISSING")
     adopted = run(clone, "python", "-m", "orchestration.versions", "adopt")
     assert adopted.splitlines() == [f"adopted: {', '.join(f'{name} [sample]' for name in FACES)}"]
-    assert told(clone)["status"] == dict.fromkeys(FACES, "FRESH")
+    assert launched(clone)["status"] == dict.fromkeys(FACES, "FRESH")
     assert run(clone, "python", "-m", "orchestration.versions", "adopt") == "adopted: nothing that was not known\n"
     params = clone / "params.yaml"
     params.write_text(params.read_text().replace("seed: 0", "seed: 7", 1))
@@ -188,7 +158,7 @@ def test_a_clone_pulls_everything_and_dagster_takes_it_for_fresh(project, tmp_pa
     assert "face_geometry [sample]: fresh" in made
     assert "it was made with seed 0 and not 7" in made
     expected = dict.fromkeys(FACES, "FRESH") | {"aligned_crops": "STALE"}
-    assert told(clone)["status"] == expected, "what comes after an adopted one is seen"
+    assert launched(clone)["status"] == expected, "what comes after an adopted one is seen"
     left = run(clone, "python", "-m", "orchestration.versions", "adopt").splitlines()
     assert left[1:] == [
         "left out, not as in dvc.lock: masked_faces: settings, data/masked_faces (modified)",
@@ -196,18 +166,14 @@ def test_a_clone_pulls_everything_and_dagster_takes_it_for_fresh(project, tmp_pa
     ]
 
 
-def test_a_bucket_gives_back_the_same_tree(project):
+def test_a_bucket_gives_back_the_same_tree(project, monkeypatch):
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     try:
         address = "http://{}:{}".format(*server.get_host_and_port())
-        client = boto3.client(
-            "s3",
-            endpoint_url=address,
-            region_name=KEYS["AWS_DEFAULT_REGION"],
-            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
-        )
+        client = boto3.client("s3", endpoint_url=address)
         client.create_bucket(Bucket="shelf")
         run(project, "dvc", "remote", "add", "--local", "bucket", "s3://shelf/maskline")
         run(project, "dvc", "remote", "modify", "--local", "bucket", "endpointurl", address)
@@ -223,10 +189,10 @@ def test_a_bucket_gives_back_the_same_tree(project):
 
 
 def test_an_experiment_has_a_dagster_home_of_its_own(project):
-    before, known = content(project), told(project)
+    before, known = content(project), written(project / ".dagster")
     run(project, "dvc", "exp", "run", "-n", "two", "-S", "masked_faces.variants=2", "masked_faces")
     assert content(project)["masked_faces"] != before["masked_faces"]
-    assert told(project) == known, "the instance proper was not written to"
+    assert written(project / ".dagster") == known, "the instance proper was not written to"
     assert (project / ".dagster" / "experiments" / "two" / "storage").is_dir()
     diff = json.loads(run(project, "dvc", "params", "diff", "--json"))
     assert diff["params.yaml"]["masked_faces.variants"] == {"old": 1, "new": 2, "diff": 1}

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import wave
 from pathlib import Path
 
@@ -127,32 +128,24 @@ def test_sockets_are_refused(tmp_path):
         assert list(frames.scan(tmp_path)) == [frames.Rejected("s.jpg", "not a regular file")]
 
 
-def test_unreadable_files_and_folders_are_rows(tmp_path):
+def test_unreadable_files_and_folders_are_rows():
     """Root may read everything: the scan runs as nobody."""
-    source = tmp_path / "source"
-    (source / "closed").mkdir(parents=True)
-    (source / "closed" / "a.jpg").write_bytes(JPEG)
-    (source / "secret.jpg").write_bytes(JPEG)
-    (source / "open.jpg").write_bytes(JPEG)
     code = (
         "import os, sys, pathlib; from ops import frames\n"
         "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "print([tuple(item)[:2] for item in frames.scan(pathlib.Path(sys.argv[1]))])"
     )
-    parents = [tmp_path, *tmp_path.parents[:2]]
-    modes = {path: path.stat().st_mode for path in parents}
-    try:
-        for path in parents:
-            path.chmod(0o755)
+    with tempfile.TemporaryDirectory() as place:  # pytest's folders lie in one that is closed to others
+        source = Path(place)
+        source.chmod(0o755)
+        (source / "closed").mkdir()
+        for name in ("closed/a.jpg", "secret.jpg", "open.jpg"):
+            (source / name).write_bytes(JPEG)
         (source / "closed").chmod(0)
         (source / "secret.jpg").chmod(0)
-        done = subprocess.run(
-            [sys.executable, "-c", code, source], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-    finally:
+        command = [sys.executable, "-c", code, place]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         (source / "closed").chmod(0o755)
-        for path, mode in modes.items():
-            path.chmod(mode)
     expected = [("closed", "Permission denied"), ("open.jpg", "image"), ("secret.jpg", "Permission denied")]
     assert done.stdout.strip() == str(expected)
 
