@@ -74,7 +74,7 @@ def trace(
 def _where(checksum: str) -> str | None:
     """Return where a model lies that ships with Maskline or is in the cache."""
     from model_assets.registry import Registry
-    from ops.store import file_md5
+    from ops.content import file_md5
     from resources.mask_detectors import shipped
     from resources.unmaskers import shipped as networks
 
@@ -129,6 +129,8 @@ def _told(rows: Sequence[Row]) -> str:
     said = [f"{len(rows)} rows"] if len(rows) > 1 else []
     for name in (*ABOUT, *(DRAWN if len(rows) == 1 else ())):
         values = list(dict.fromkeys(row[name] for row in rows if row.get(name) is not None))
+        if name == "frame" and len(values) > 1:
+            continue
         shown = ", ".join(_brief(value) for value in values[:SHOWN])
         said += [f"{name} {shown}{', ...' if len(values) > SHOWN else ''}"] if values else []
     reasons = sorted({row["reason"] for row in rows if row["reason"]})

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ops.detection.split_files import label_file
-from ops.store import FILE_COLUMNS, MANIFEST
+from ops.manifests import FILE_COLUMNS, Finished
+from ops.store import MANIFEST, Dataset
 from ops.tracing.links import made_with_of
 
 if TYPE_CHECKING:
@@ -69,28 +70,23 @@ class Place:
 
     def rows(self, **wanted: Iterable[Any]) -> list[Row]:
         """Return rows of the manifest that have one of the wanted values in each of these columns."""
-        import pyarrow.parquet as pq
-
-        path = self.folder / MANIFEST
-        filters = [(name, "in", sorted(values)) for name, values in wanted.items()]
-        if not path.is_file() or not all(values for _, _, values in filters):
+        dataset, sought = Dataset(self.folder), {name: list(values) for name, values in wanted.items()}
+        if not dataset.manifest.is_file() or not all(sought.values()):
             return []
-        rows: list[Row] = pq.read_table(path, filters=filters or None).to_pylist()
-        return rows
+        known = dataset.read([*sought], numbered=True)
+        for name, values in sought.items():
+            known = known[known[name].isin(values)]
+        return dataset.at(known["row"].tolist())
 
     def naming(self, file: str) -> list[Row]:
         """Return the rows that a file of the folder belongs to; none for what is made of the whole table."""
-        import pyarrow.compute as pc
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(self.folder / MANIFEST)
-        names = [name for name in FILE_COLUMNS if name in table.column_names]
-        found = next((name for name in names if pc.any(pc.equal(table[name], file)).as_py()), None)
+        names = [name for name in FILE_COLUMNS if name in Finished(self.folder / MANIFEST).names]
+        known = Dataset(self.folder).read(names)
+        found = next((name for name in names if (known[name] == file).any()), None)
         if found:
-            named: list[Row] = table.filter(pc.equal(table[found], file)).to_pylist()
-            return named
+            return self.rows(**{found: [file]})
         if self.asset == "yolo_splits" and file.startswith("labels/"):
-            return [row for row in table.to_pylist() if row["output"] and label_file(row["output"]) == file]
+            return self.rows(output=[name for name in known["output"].dropna() if label_file(name) == file])
         return []
 
 
@@ -114,10 +110,8 @@ def place_of(path: Path) -> Place:
 
 
 def _named(folder: Path) -> Place:
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(folder / MANIFEST)
-    texts = table["made_with"].unique().to_pylist() if "made_with" in table.column_names else []
+    told = ["made_with"] if "made_with" in Finished(folder / MANIFEST).names else []
+    texts = {text for name in told for text in Dataset(folder).read([name])[name].dropna()}
     verbs = [verb for text in texts if (verb := made_with_of({"made_with": text}).get("verb"))]
     if verbs:
         return Place(folder, " and ".join(sorted(set(verbs))))

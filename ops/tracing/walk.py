@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops import frames
+from ops.content import file_md5
 from ops.records import Box, Pose
-from ops.store import DONE, Dataset, file_md5, fingerprint
+from ops.store import DONE, Dataset, fingerprint
 from ops.tracing.links import AGAIN, CHANGED, GONE, SAME, UNKNOWN, Link, made_with_of
 from ops.tracing.places import PER_SOURCE, WHOLE, NotMade, Place, asset_at, place_of
 

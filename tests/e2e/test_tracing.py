@@ -7,28 +7,36 @@ from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from apps.cli import app
-from assets_defs import detection, faces, unmasking
+from assets_defs import detection, expression, faces, privacy, unmasking
 from assets_defs.config import WHOLE as TOGETHER
 from assets_defs.config import inputs
-from assets_defs.lineage import CARRIED, column_lineage
+from assets_defs.lineage import CARRIED, column_lineage, table_schema
 from assets_defs.resources import Compute, Models, Workspace
 from model_assets.registry import Registry
+from ops import images
+from ops.content import directory_md5
+from ops.files import write_atomic
+from ops.manifests import BadManifest
 from ops.sample import make_sample
-from ops.store import Dataset, Item, directory_md5, row, write_atomic
+from ops.store import Column, Dataset, Item, row
 from ops.tracing import AGAIN, CHANGED, GONE, PER_SOURCE, SAME, UNKNOWN, WHOLE, NotMade, place_of, trace
 from ops.training.tasks import read_pairs, split_hash
 from ops.video_writer import write_video
 from ops.videos import sample_video
 from resources.compute import Local
 from resources.mask_detectors import shipped
+from tests.unit.test_splits import texture
 
 FACES = [faces.frames, faces.face_geometry, faces.masked_faces, faces.aligned_crops]
-ALL = [*FACES, detection.annotated_scenes, detection.yolo_splits, detection.mask_detections, unmasking.unmasking_pairs]
+SHARED = [detection.annotated_scenes, detection.yolo_splits, unmasking.unmasking_pairs]
+SHOWN = [detection.mask_detections, unmasking.unmasked_faces, privacy.digital_masks]
+ALL = [*FACES, *SHARED, *SHOWN, expression.expression_regions, expression.expression_edits]
 pytestmark = pytest.mark.slow
 
 
@@ -149,6 +157,49 @@ def test_pictures_and_labels_of_a_split_lead_on_to_what_was_masked(data):
         assert not chain.broken
 
 
+def test_a_picture_with_pasted_faces_leads_to_every_photograph_that_is_in_it(tmp_path):
+    street = tmp_path / "raw" / "home"
+    (street / "labels").mkdir(parents=True)
+    (street / "data.yaml").write_text("names: [with_mask, without_mask]\n")
+    for index in range(16):
+        (street / f"{index}.png").write_bytes(images.encode_png(texture(index) // 2 + 64))
+        (street / "labels" / f"{index}.txt").write_text(f"{int(index % 5 == 0)} 0.45 0.5 0.3 0.44\n")
+    run(tmp_path, [*FACES[:3], *SHARED[:2]])
+    (known, *_) = Dataset(tmp_path / "yolo_splits").read(status="done").query("origin == 'pasted'").to_dict("records")
+    (pasted, *others) = json.loads(known["pasted"])
+    picture = tmp_path / "yolo_splits" / known["output"]
+    chain = trace(picture)
+    assert [link.note for link in chain.of] == ["", *["its without_mask was pasted in"] * (1 + len(others))]
+    photographs = [names(link)[:3] for link in chain.of]
+    assert photographs == [["annotated_scenes", "frames [home]", "raw file"]] * len(chain.of) and not chain.broken
+    lent = tmp_path / pasted["picture"]
+    lent.write_bytes(lent.read_bytes() + b"\0")
+    assert {(link.what, link.state, link.file) for link in trace(picture).broken} == {
+        ("frames [home]", CHANGED, str(lent)),
+        ("raw file", CHANGED, str(lent)),
+    }
+
+
+MADE_OF = {
+    ("unmasked_faces", "grace_hopper.jpg"): ["masked_faces [home]", "face_geometry [home]", "frames [home]"],
+    ("digital_masks", "collins_and_hopper.jpg"): ["face_geometry [home]", "frames [home]"],
+    ("expression_edits", "grace_hopper.jpg"): ["face_geometry [home]", "frames [home]"],
+    ("digital_masks", "clip.mp4"): ["face_geometry [home]", "frames [home]"],
+}
+
+
+@pytest.mark.parametrize(("asset", "source"), MADE_OF)
+def test_what_is_made_for_people_to_look_at_leads_back_with_its_models(data, copy, asset, source):
+    """Pictures completed, covered and edited: by way of the tables that they are made of."""
+    chain = trace(first(data, asset, source=source), find=lambda checksum: checksum)
+    assert names(chain) == [f"{asset} [home]", *MADE_OF[asset, source], "raw file"]
+    assert {link.state for link in chain.every()} == {SAME}
+    assert "model face_mesh" in {link.what for link in chain.of}
+    assert [Path(link.file).name for link in chain.every() if link.what == "raw file"] == [source]
+    (copy / "raw" / "home" / source).unlink()
+    assert GONE in {link.state for link in trace(first(copy, asset, source=source)).broken}
+
+
 def test_what_is_made_of_a_whole_table_counts_its_raw_files(data, copy):
     chain = trace(data / "yolo_splits" / "data.yaml")
     assert [link.what for link in chain.every()][-1] == "raw files"
@@ -234,6 +285,40 @@ def test_what_a_verb_wrote_leads_to_its_input(data, tmp_path):
     assert [link.state for link in trace(masked).broken] == [CHANGED]
 
 
+VERBS = {
+    "detect": (["--save-crops"], "grace_hopper_face0_without_mask.jpg", "model mask_detector.onnx"),
+    "anonymise": ([], "grace_hopper_face0.obj", "model face_mesh"),
+    "express": (["--smile", "0.6", "--save-regions"], "grace_hopper_expression_alpha.png", "model face_mesh"),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_file_of_a_verb_leads_to_its_photograph(data, tmp_path, verb):
+    options, made, model = VERBS[verb]
+    photograph = Path(shutil.copy(data / "raw" / "home" / "grace_hopper.jpg", tmp_path))
+    asked = [verb, str(photograph), str(tmp_path / "out"), *options, "--workers", "1"]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    assert (tmp_path / "out" / made).is_file()
+    for file in sorted({*(tmp_path / "out").iterdir()}):
+        chain = trace(file, find=lambda checksum: checksum)
+        assert chain.what == f"maskline {verb}" and {link.state for link in chain.every()} == {SAME}
+        assert {"raw file", "raw files"} & {link.what for link in chain.of}
+        assert model in {link.what for link in chain.of}
+    photograph.write_bytes(b"another")
+    assert [link.file for link in trace(tmp_path / "out" / made).broken] == [str(photograph)]
+
+
+def test_a_manifest_that_names_a_file_out_of_its_reach_is_not_believed(copy):
+    crop = first(copy, "aligned_crops", wearing="masked")
+    manifest = crop.parent / "manifest.parquet"
+    table = pq.read_table(manifest)
+    for name, told in (("output", "../../raw/home/clip.mp4"), ("source", "/etc/passwd")):
+        column = pa.array([told, *table[name].to_pylist()[1:]], pa.string())
+        pq.write_table(table.set_column(table.column_names.index(name), name, column), manifest)
+        with pytest.raises(BadManifest, match=f"a path in '{name}' names no file, or one outside"):
+            trace(crop)
+
+
 def test_what_nobody_made_is_refused(data, tmp_path):
     stray = tmp_path / "stray.jpg"
     stray.write_bytes(b"")
@@ -267,6 +352,8 @@ def test_columns_that_are_taken_over_hold_what_their_inputs_hold(data):
     for asset in made - {"frames"}:
         mine, lineage = table(asset), column_lineage(asset).deps_by_column
         assert set(lineage) <= set(mine.columns), asset
+        shown = table_schema(asset, [Column(name, "string", "") for name in mine.columns]).columns
+        assert {column.name for column in shown if "[from " in column.description} == set(lineage), asset
         for column, deps in lineage.items():
             for dep in deps:
                 name = dep.asset_key.path[0]
