@@ -10,11 +10,13 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
+import tempfile
 import time
 from json.encoder import encode_basestring_ascii as _quoted
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from ops.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,29 +71,22 @@ def _entries(folder: Path) -> Iterator[Entry]:
         yield from (_entry(root, path, None) for path in paths)
         return
     memory = _memory(root)
-    known, news = _remembered(memory), 0
-    draft = memory.with_name(f"{memory.name}.{secrets.token_hex(8)}")
-    with contextlib.ExitStack() as stack:
-        kept = None
-        with contextlib.suppress(OSError):
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            kept = stack.enter_context(draft.open("w"))
-            stack.callback(draft.unlink, missing_ok=True)
-        before = next(known, None)
-        for path in paths:
-            name = path[len(root) :]
-            while before and before.path < name:
-                before = next(known, None)
-            entry = _entry(root, path, before if before and before.path == name else None)
-            news += entry is not before
-            if kept and entry.stamp:
-                kept.write(f"{entry.md5} {entry.stamp} {_quoted(entry.path)}\n")
-            yield entry
-        if kept and news:
-            kept.flush()
-            draft.replace(memory)
+    known, lines, news = _remembered(memory), [], 0
+    before = next(known, None)
+    for path in paths:
+        name = path[len(root) :]
+        while before and before.path < name:
+            before = next(known, None)
+        entry = _entry(root, path, before if before and before.path == name else None)
+        news += entry is not before
+        if entry.stamp:
+            lines.append(f"{entry.md5} {entry.stamp} {_quoted(entry.path)}\n")
+        yield entry
+    with contextlib.suppress(OSError):
+        if news:
+            write_atomic(memory, "".join(lines).encode())
             _forget_old(memory.parent)
-        elif kept:
+        else:
             memory.touch()
 
 
@@ -101,14 +96,15 @@ def _entry(root: str, path: str, before: Entry | None) -> Entry:
     stamp = f"{told.st_ino} {told.st_size} {told.st_mtime_ns} {told.st_ctime_ns}"
     if before and before.stamp == stamp:
         return before
-    settled = time.time() - max(told.st_mtime, told.st_ctime) > SETTLED
+    settled = time.time() - told.st_ctime > SETTLED
     return Entry(path[len(root) :], file_md5(path), stamp if settled else "")
 
 
 def _memory(root: str) -> Path:
     """Return the file that remembers a folder's listing."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "maskline" / "listings"
-    return cache / hashlib.blake2b(os.path.realpath(root).encode(), digest_size=16).hexdigest()
+    home = os.path.expanduser("~")
+    cache = Path(tempfile.gettempdir() if home == "~" else home, ".cache", "maskline", "listings")
+    return cache / hashlib.blake2b(os.fsencode(os.path.realpath(root)), digest_size=16).hexdigest()
 
 
 def _forget_old(memories: Path) -> None:

@@ -48,5 +48,5 @@ def drafted(path: Path) -> Iterator[Path]:
 
 
 def is_draft(name: str) -> bool:
-    """Tell whether a file name is one that :func:`write_atomic` gives to a draft."""
+    """Tell whether a file name is one that :func:`write_atomic` and :func:`drafted` give to drafts."""
     return re.fullmatch(re.escape(DRAFT) + "[0-9a-f]{16}", name) is not None

@@ -166,7 +166,7 @@ class Dataset:
         self.folder = folder
         self.columns = (*BASE_COLUMNS, *columns)
         self.exclusive = exclusive
-        self.made_with = made_with
+        self._made_with = made_with and json.dumps(made_with, sort_keys=True, ensure_ascii=False, default=list)
 
     @property
     def manifest(self) -> Path:
@@ -302,6 +302,10 @@ class Dataset:
             try:
                 table = stock.add([Part(path, own if self.exclusive else None)])
             except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+                if isinstance(error, KeyError) and not self.exclusive:
+                    raise BadManifest(
+                        f"{path} is the table of another program: move it away, or take another folder"
+                    ) from None
                 notes.append(f"{path.name} could not be read and its rows are made anew: {str(error).splitlines()[0]}")
                 continue
             new = pc.invert(pc.is_in(table["fingerprint"], pc.unique(stock.index["fingerprint"])))
@@ -317,7 +321,7 @@ class Dataset:
         present: list[str] = []
         for inside in {os.path.dirname(name) for name in self._named(index)}:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.folder / inside) as here:
-                present += [os.path.join(inside, entry.name) for entry in here if entry.stat().st_size]
+                present += [os.path.join(inside, entry.name) for entry in here if _filled(entry)]
         there, whole = pa.array(present, pa.string()), set(index["fingerprint"].to_pylist())
         for name in self._files(index):
             lost = pc.and_(pc.is_valid(index[name]), pc.invert(pc.is_in(index[name], there)))
@@ -363,12 +367,15 @@ class Dataset:
 
         schema = arrow_schema(self.columns)
         journal = self.folder / JOURNAL
-        start = len(list(journal.glob("*.parquet")))
+        start = 1 + max((int(path.stem) for path in journal.glob("*.parquet")), default=-1)
+        parents = {item.fingerprint: item.parent for item in todo}
         written: list[Part] = []
         buffer: list[Row] = []
 
         def flush() -> None:
             if buffer:
+                for known in buffer:
+                    known |= dict(zip(LINEAGE, (parents.get(known["fingerprint"]), self._made_with), strict=True))
                 path = journal / f"{start + len(written):06d}.parquet"
                 write_atomic(path, parquet(pa.Table.from_pylist(buffer, schema=schema)))
                 written.append(Part(path))
@@ -413,13 +420,12 @@ class Dataset:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        made_with = self.made_with and json.dumps(self.made_with, sort_keys=True, ensure_ascii=False, default=list)
         start = 0
         for table in stock.tables():
             own = stock.index[OWN].slice(start, table.num_rows).fill_null(False)
             items = [wanted.get(key) for key in table["fingerprint"].to_pylist()]
             parents = pa.array([item and item.parent for item in items], pa.string())
-            told = dict(zip(LINEAGE, (parents, pa.scalar(made_with, pa.string())), strict=True))
+            told = dict(zip(LINEAGE, (parents, pa.scalar(self._made_with, pa.string())), strict=True))
             columns = [pc.if_else(own, told[n], table[n]) if n in told else table[n] for n in table.column_names]
             start += table.num_rows
             yield pa.table(columns, schema=stock.schema)
@@ -451,7 +457,7 @@ class Dataset:
         for name in obsolete:
             with contextlib.suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 (self.folder / name).unlink()
-        for inside in {os.path.dirname(name) for name in named | obsolete}:
+        for inside in {"", *(os.path.dirname(name) for name in named | obsolete)}:
             for path in (self.folder / inside).glob(f"{DRAFT}*"):
                 if is_draft(path.name):
                     path.unlink()
@@ -469,6 +475,14 @@ class Dataset:
             if base != root and not os.listdir(base):
                 os.rmdir(base)
         return removed
+
+
+def _filled(entry: os.DirEntry[str]) -> bool:
+    """Tell whether a file holds anything; a link to nowhere does not."""
+    try:
+        return entry.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def unread(item: Item) -> Item:

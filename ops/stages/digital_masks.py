@@ -103,7 +103,7 @@ def plan(
         finder: names and checksums of what looks for further faces.
     """
     made_with = [wishes.key(), dict(finder)]
-    found = dict(sorted(grouped(faces, "frame").items()))
+    found = grouped(faces, "frame")
     every = {known["frame"]: known for known in rows_of(frames)}
     told: dict[str, str] = {}
     for frame in every:

@@ -51,7 +51,7 @@ def plan(
     """
     kinds = {known["frame"]: known for known in rows_of(frames)}
     told = {(known["frame"], known["face"]): state_of(known) for known in rows_of(states)}
-    found = dict(sorted(grouped(faces, "frame").items()))
+    found = grouped(faces, "frame")
     items = []
     for frame, rows in found.items():
         if kinds[frame]["kind"] != "image":

@@ -112,17 +112,20 @@ class Stored(NamedTuple):
     Attributes:
         manifest: the file.
         places: numbers of the rows.
+        faces: their indices in the frame.
         fingerprint: what made them.
     """
 
     manifest: str
     places: tuple[int, ...]
+    faces: tuple[int, ...]
     fingerprint: str
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Stored:
         """Return where the faces of these rows of :func:`described` are."""
-        return cls(rows[0]["manifest"], tuple(int(known["row"]) for known in rows), rows[0]["fingerprint"])
+        places, faces = (tuple(int(known[name]) for known in rows) for name in ("row", "face"))
+        return cls(rows[0]["manifest"], places, faces, rows[0]["fingerprint"])
 
     def load(self) -> list[Face]:
         """Read the faces.
@@ -130,8 +133,14 @@ class Stored(NamedTuple):
         Raises:
             RuntimeError: the manifest has been written anew since the work was planned.
         """
-        rows = rows_at(Path(self.manifest), self.places).to_pylist()
-        if any(known["fingerprint"] != self.fingerprint for known in rows):
+        import pyarrow as pa
+
+        try:
+            rows = rows_at(Path(self.manifest), self.places).to_pylist()
+        except (OSError, pa.ArrowException):
+            rows = []
+        meant = [(self.fingerprint, face) for face in self.faces]
+        if [(known["fingerprint"], known["face"]) for known in rows] != meant:
             raise RuntimeError(f"{self.manifest} was written anew while its faces were worked on: run again")
         return [face_of(known) for known in rows]
 

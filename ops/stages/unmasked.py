@@ -108,7 +108,7 @@ def plan(
     if unknown:
         raise ValueError(f"pictures {unknown} are unknown; allowed: {', '.join(KINDS)}")
     kinds = {known["frame"]: known for known in rows_of(frames)}
-    found = dict(sorted(grouped(faces, "frame").items()))
+    found = grouped(faces, "frame")
     items: list[Item] = []
     if FRAMES in pictures:
         for frame, rows in found.items():
@@ -122,7 +122,7 @@ def plan(
             items.append(Item(key, same, known["fingerprint"]))
     if MASKED in pictures:
         needed = masked[["fingerprint", "frame", "face", "variant", "output"]]
-        for output, worn in sorted(grouped(needed, "output").items()):
+        for output, worn in grouped(needed, "output").items():
             wearers, first = {known["face"] for known in worn}, worn[0]
             rows = [known for known in found[first["frame"]] if known["face"] in wearers]
             about = {"truth": rows[0]["picture"], "variant": int(first["variant"])}

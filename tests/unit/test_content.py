@@ -1,6 +1,8 @@
 """What folders hold is what DVC says, and nothing is read twice that has not changed."""
 
 import os
+import resource
+import signal
 import subprocess
 import sys
 import time
@@ -16,8 +18,8 @@ from ops.content import directory_md5, listing
 def remembering(tmp_path, monkeypatch):
     monkeypatch.setattr(content, "MANY", 1)
     monkeypatch.setattr(content, "SETTLED", 0.0)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "maskline" / "listings"
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / ".cache" / "maskline" / "listings"
 
 
 def test_directory_md5_is_what_dvc_writes(tmp_path):
@@ -90,10 +92,39 @@ def test_a_damaged_memory_and_a_cache_that_cannot_be_written_change_nothing(tmp_
     assert directory_md5(folder) == first
 
 
+def test_names_of_any_bytes_are_remembered(tmp_path, remembering, monkeypatch):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xff\n.txt")).write_bytes(b"one")
+    time.sleep(0.05)
+    first = directory_md5(folder)
+    monkeypatch.setattr(content, "file_md5", lambda path: 1 / 0)
+    assert directory_md5(folder) == first
+
+
+def test_a_full_disk_under_the_memory_changes_nothing(tmp_path, remembering):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a").write_bytes(b"one")
+    time.sleep(0.05)
+    expected = directory_md5(folder)
+    (folder / "a").touch()
+    time.sleep(0.05)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+    try:
+        assert directory_md5(folder) == expected
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
 def test_the_memory_of_folders_long_gone_is_given_up(tmp_path, remembering):
     folder = tmp_path / "set"
     folder.mkdir()
     (folder / "a").write_bytes(b"one")
+    time.sleep(0.05)
     remembering.mkdir(parents=True)
     old = remembering / ("0" * 32)
     old.touch()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ops import manifests
+from ops.content import directory_md5
 from ops.files import write_atomic
 from ops.manifests import BadManifest, Part, Stock, parquet, rows_at
 from ops.stages import faces
@@ -73,6 +74,48 @@ def test_an_interrupted_build_and_a_manifest_of_another_grouping_are_put_togethe
     assert build(folder, numbers, 11, monkeypatch).read().to_json() == whole.to_json()
 
 
+def test_one_go_and_increments_give_the_same_bytes(tmp_path, monkeypatch):
+    numbers = list(range(50))
+    whole = build(tmp_path / "whole", numbers, 8, monkeypatch)
+    build(tmp_path / "grown", numbers[40:] + numbers[:5], 8, monkeypatch)
+    build(tmp_path / "grown", numbers[::-2], 8, monkeypatch)
+    assert directory_md5(build(tmp_path / "grown", numbers[::-1], 8, monkeypatch).folder) == directory_md5(whole.folder)
+
+
+def test_a_journal_that_was_half_removed_loses_and_doubles_no_row(tmp_path, monkeypatch):
+    numbers = list(range(60))
+    whole = build(tmp_path / "whole", numbers, 8, monkeypatch)
+    monkeypatch.setattr("ops.store.JOURNAL_ITEMS", 7)
+    folder = tmp_path / "set"
+    build(folder, numbers[:30], 8, monkeypatch)
+    with monkeypatch.context() as killed:
+        killed.setattr(Dataset, "_finish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            build(folder, numbers[:51], 8, killed)
+    for left in ("000000", "000002"):
+        (folder / JOURNAL / f"{left}.parquet").unlink()
+    assert directory_md5(build(folder, numbers, 8, monkeypatch).folder) == directory_md5(whole.folder)
+
+
+def test_a_manifest_exchanged_during_a_build_ends_it(tmp_path, monkeypatch):
+    folder = tmp_path / "set"
+    build(folder, list(range(30)), 8, monkeypatch)
+    other = build(tmp_path / "other", list(range(10, 45)), 8, monkeypatch).manifest.read_bytes()
+    make = Dataset._make
+
+    def meanwhile(self, *args):
+        made = make(self, *args)
+        write_atomic(self.manifest, other)
+        return made
+
+    with monkeypatch.context() as running:
+        running.setattr(Dataset, "_make", meanwhile)
+        with pytest.raises(BadManifest, match="another process wrote"):
+            build(folder, list(range(35)), 8, running)
+    whole = build(tmp_path / "whole", list(range(35)), 8, monkeypatch)
+    assert directory_md5(build(folder, list(range(35)), 8, monkeypatch).folder) == directory_md5(whole.folder)
+
+
 def test_rows_are_read_by_place_and_group_by_group(tmp_path, monkeypatch):
     dataset = build(tmp_path, list(range(40)), 4, monkeypatch)
     numbered = dataset.read(["source", "face"], "done", numbered=True)
@@ -85,7 +128,9 @@ def test_rows_are_read_by_place_and_group_by_group(tmp_path, monkeypatch):
     assert dataset.at([]) == []
     groups = [rows["source"].tolist() for rows in dataset.groups(["source"], "done")]
     assert len(groups) > 10 and [*chain(*groups)] == numbered["source"].tolist()
-    with pytest.raises(IndexError, match="there is none at 1000"):
+    with pytest.raises(BadManifest, match="it has no nope"):
+        next(dataset.groups(["nope"]))
+    with pytest.raises(BadManifest, match="there is none at 1000"):
         dataset.at([1000])
     with pytest.raises(FileNotFoundError, match="materialize it first"):
         next(Dataset(tmp_path / "none").groups(["source"]))
@@ -127,12 +172,20 @@ def test_stored_faces_are_those_that_were_meant_or_none(tmp_path):
     ]
     dataset = Dataset(tmp_path, faces.COLUMNS)
     dataset.manifest.write_bytes(parquet(pa.Table.from_pylist(rows, schema=arrow_schema(dataset.columns))))
+    assert rows_at(dataset.manifest, [2, 0])["face"].to_pylist() == [2, 0]
     described = faces.described(dataset)
     assert not {"mesh", "points5"} & set(described.columns)
     stored = faces.Stored.of([described.iloc[n].to_dict() for n in (2, 0)])
     loaded = stored.load()
     assert [face.index for face in loaded] == [2, 0]
     assert np.array_equal(loaded[0].mesh, known[2].mesh.astype(np.float32))
-    with pytest.raises(RuntimeError, match="written anew while its faces were worked on"):
+    again = "written anew while its faces were worked on"
+    with pytest.raises(RuntimeError, match=again):
         stored._replace(fingerprint="other").load()
-    assert rows_at(dataset.manifest, [1])["face"].to_pylist() == [1]
+    write_atomic(dataset.manifest, parquet(pa.Table.from_pylist(rows[1:], schema=arrow_schema(dataset.columns))))
+    for one in (1, 2):  # the row of another face, and one that is not there any more
+        with pytest.raises(RuntimeError, match=again):
+            faces.Stored.of([described.iloc[one].to_dict()]).load()
+    dataset.manifest.unlink()
+    with pytest.raises(RuntimeError, match=again):
+        stored.load()

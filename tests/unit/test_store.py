@@ -225,3 +225,38 @@ def test_fingerprints_tell_values_apart():
     assert fingerprint("a", {"b": 1, "c": [2]}) == fingerprint("a", {"c": (2,), "b": 1})
     assert len({fingerprint(1), fingerprint("1"), fingerprint([1]), fingerprint(1.0), fingerprint(None)}) == 5
     assert len(json.loads(json.dumps(fingerprint("a")))) == 32
+
+
+def test_a_users_folder_loses_drafts_at_its_root_and_no_table_of_another_program(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder, calls = tmp_path / "out", tmp_path / "calls"
+    calls.mkdir()
+    work = partial(Write, folder, calls)
+    shared = Dataset(folder, COLUMNS, exclusive=False)
+    shared.build([], work, Local(1), refused=[row(Item("x", {}), "x.jpg", status="rejected", reason="damaged")])
+    (folder / f".draft-{'a' * 16}").write_bytes(b"half a manifest")
+    (folder / "link").symlink_to(tmp_path / "nowhere")
+    shared.build([], work, Local(1), refused=[row(Item("x", {}), "x.jpg", status="rejected", reason="damaged")])
+    assert not list(folder.glob(".draft-*"))
+    shared.build(items(["a"]), work, Local(1))
+    assert shared.build(items(["a"]), work, Local(1)).kept == 1, "a link to nowhere is nobody's loss"
+    foreign = pa.table({"a": [1, 2]})
+    pq.write_table(foreign, shared.manifest)
+    with pytest.raises(OSError, match="the table of another program"):
+        shared.build(items(["a"]), work, Local(1))
+    assert pq.read_table(shared.manifest) == foreign
+
+
+def test_rows_of_a_killed_run_in_a_users_folder_tell_what_made_them(tmp_path, monkeypatch):
+    folder, calls = tmp_path / "out", tmp_path / "calls"
+    calls.mkdir()
+    work = partial(Write, folder, calls)
+    with monkeypatch.context() as killed:
+        killed.setattr(Dataset, "_finish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            Dataset(folder, COLUMNS, exclusive=False, made_with={"seed": 1}).build(items(["a"]), work, Local(1))
+    Dataset(folder, COLUMNS, exclusive=False, made_with={"seed": 2}).build(items(["b"]), work, Local(1))
+    made = Dataset(folder).read().set_index("source")["made_with"]
+    assert made.to_dict() == {"a.jpg": '{"seed": 1}', "b.jpg": '{"seed": 2}'}
