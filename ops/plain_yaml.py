@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ops.telling import printable
+
 LARGEST = 64 << 10
 """Bytes of a file."""
 
@@ -48,7 +50,7 @@ def read_yaml(data: bytes, *, aliases: bool = False) -> Any:
         else:
             return yaml.safe_load(data)
     except yaml.YAMLError as error:
-        raise BadYaml(f"no YAML: {' '.join(str(error).split())}") from None
+        raise BadYaml(f"no YAML: {printable(' '.join(str(error).split()))}") from None
     except _UNSOUND as error:
         raise BadYaml(f"no YAML: a value is none of its kind ({type(error).__name__})") from None
     raise BadYaml(f"YAML with aliases, or nested more than {DEEPEST} deep, which is not read")

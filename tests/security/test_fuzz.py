@@ -155,6 +155,7 @@ def sheets(draw, fields):
 @example(data=b"names: !!int ''")
 @example(data=b"names: !!bool x")
 @example(data=b"names: !!timestamp x")
+@example(data=b"\xed\x9f\xbc: []\nnames: []\n: []")
 def test_class_names_are_read_or_refused(data):
     for path in ("data.yaml", "classes.txt"):
         try:
